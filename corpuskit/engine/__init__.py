@@ -1,0 +1,180 @@
+"""Runs stages over datasets: plans tasks, hands them to workers, and finishes the target exactly once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from corpuskit import files
+from corpuskit.dataset import Dataset
+from corpuskit.engine.local import Job, perform_all
+from corpuskit.engine.target import Source, Target, describe_sources
+from corpuskit.errors import InputError, TooManyBadRecords
+from corpuskit.stage import Chain, Stage, Task
+
+__all__ = ["Options", "Outlook", "Progress", "outlook", "run"]
+
+ENGINE_BAD_RULES = frozenset({"engine.crash", "engine.timeout"})
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is: what the workers have read and kept so far in this stage."""
+
+    stage: str
+    tasks: int
+    done: int
+    rows_in: int
+    rows_out: int
+    bytes_out: int
+    workers: int
+    restarts: int
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run, none of which changes what is written."""
+
+    workers: int | None = None
+    force: bool = False
+    verify: bool = False
+    max_bad: float = 0.01
+    task_seconds: float = 6 * 3600
+    progress: Callable[[Progress], None] | None = None
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What a run would do: its tasks, how many stand already, the input's rows (null: unknown) and bytes."""
+
+    tasks: int
+    done: int
+    rows: int | None
+    bytes: int
+
+
+def run(
+    stages: Stage | Sequence[Stage],
+    sources: str | Sequence[str],
+    target: str,
+    *,
+    options: Options | None = None,
+) -> Dataset:
+    """Run a stage, or several fused into one pass, from `sources` into the dataset `target`.
+
+    All but the first of several stages look at one document. The same call again resumes where a
+    run ended, and does nothing where it was finished.
+
+    Raises:
+        CorpuskitError: See the exit codes of its kinds.
+    """
+    chosen, paths = _as_tuples(stages, sources)
+    options = options or Options()
+    target = str(target)
+    with files.lock(target):
+        if options.force:
+            Target(target).clear()
+        if isinstance(chosen[0], Chain):
+            dataset = _run_chain(chosen[0], chosen[1:], paths, target, options)
+        else:
+            dataset = _run_tasks(chosen, paths, Target(target), options)
+        for stage in chosen:
+            stage.finish(dataset)
+    _check_bad(dataset, chosen, options.max_bad)
+    return dataset
+
+
+@dataclass(frozen=True)
+class _Label:
+    """What the manifest says was run on what; a chain stands for its last step and what that read."""
+
+    stages: tuple[Stage, ...]
+    sources: list[Source]
+
+
+def _run_tasks(
+    stages: tuple[Stage, ...],
+    sources: tuple[str, ...],
+    target: Target,
+    options: Options,
+    label: _Label | None = None,
+) -> Dataset:
+    origin = describe_sources(target.path, sources)
+    target.check(stages, origin)
+    tasks = stages[0].plan(*sources)
+    if not tasks:
+        raise InputError(f"{stages[0].name}: there is nothing to do in {', '.join(sources)}")
+    keys = [task.key(stages) for task in tasks]
+    target.begin(stages, origin, tasks, keys)
+    standing = target.standing(keys, verify=options.verify)
+    if target.finished() and len(standing) == len(tasks):
+        return Dataset(target.path)
+    label = label or _Label(stages, origin)
+    todo = [(number, keys[number], task) for number, task in enumerate(tasks) if number not in standing]
+    perform_all(Job(stages, target.path, label.stages[0].name), todo, len(tasks), options)
+    return target.finish(label.stages, label.sources, keys)
+
+
+def _run_chain(
+    chain: Chain, rest: tuple[Stage, ...], sources: tuple[str, ...], path: str, options: Options
+) -> Dataset:
+    """Run a chain's steps one after the other, each into a folder of its own, the last into the target."""
+    stages = (chain, *rest)
+    target = Target(path)
+    label = _Label(stages, describe_sources(path, sources))
+    target.check(stages, label.sources)
+    target.begin(stages, label.sources, None, None)
+    work = files.join(path, "work")
+    if not (target.finished() and target.intact(verify=options.verify)):
+        written: list[str] = []
+        for number, step in enumerate(steps := chain.steps(), 1):
+            folder = files.join(work, f"{number:02d}-{step.stage.name.rsplit('.', 1)[-1]}")
+            inputs = tuple(written[earlier] for earlier in step.steps) + (sources if step.sources else ())
+            if number < len(steps):
+                written.append(_run_tasks((step.stage,), inputs, Target(folder), options).path)
+            else:
+                last = Target(path, plan=f"{folder}.json")
+                _run_tasks((step.stage, *rest), inputs, last, options, label)
+    files.remove(work)
+    return Dataset(path)
+
+
+def outlook(stages: Stage | Sequence[Stage], sources: str | Sequence[str], target: str) -> Outlook:
+    """Say what `run` would do, writing nothing.
+
+    Raises:
+        InputError: A source is missing.
+        TargetError: The target holds something else.
+    """
+    chosen, paths = _as_tuples(stages, sources)
+    place = Target(str(target))
+    place.check(chosen, describe_sources(place.path, paths))
+    first = chosen[0]
+    tasks: list[Task] = Stage.plan(first, *paths) if isinstance(first, Chain) else first.plan(*paths)
+    done = 0 if isinstance(first, Chain) else len(place.standing([task.key(chosen) for task in tasks]))
+    if isinstance(first, Chain) and place.finished():
+        done = len(tasks)
+    known = all(files.exists(files.join(path, "manifest.json")) for path in paths)
+    rows = sum(Dataset(path).rows for path in paths) if known else None
+    return Outlook(len(tasks), done, rows, sum(max(0, item.size) for task in tasks for item in task.inputs))
+
+
+def _as_tuples(
+    stages: Stage | Sequence[Stage], sources: str | Sequence[str]
+) -> tuple[tuple[Stage, ...], tuple[str, ...]]:
+    chosen = (stages,) if isinstance(stages, Stage) else tuple(stages)
+    return chosen, (sources,) if isinstance(sources, str) else tuple(sources)
+
+
+def _check_bad(dataset: Dataset, stages: tuple[Stage, ...], max_bad: float) -> None:
+    """Raise where too many records were damaged; the dataset itself stands."""
+    bad = total = 0
+    for stage, told in zip(stages, dataset.manifest["stages"], strict=True):
+        rules = stage.bad_rules | ENGINE_BAD_RULES
+        bad += sum(count["documents"] for rule, count in told["rules"].items() if rule in rules)
+        total = max(total, told["rows_in"])
+    if bad > max_bad * total:
+        raise TooManyBadRecords(
+            f"{bad} of {total} records are damaged, more than --max-bad {max_bad:g}",
+            fix=f"look at {files.join(dataset.path, 'rejects')}, or allow more with --max-bad",
+        )
