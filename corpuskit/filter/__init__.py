@@ -1,0 +1,1 @@
+"""The filter verb: stages that look at one document at a time."""
