@@ -1,0 +1,375 @@
+"""Commands made from stages: every setting of the dataclass is an option, so the two cannot drift."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import importlib.util
+import inspect
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from corpuskit import settings
+from corpuskit.cli import progress
+from corpuskit.errors import CorpuskitError, TooManyBadRecords, UsageError
+from corpuskit.recipe import KINDS, stage_type
+
+if TYPE_CHECKING:
+    from corpuskit.engine import Options
+    from corpuskit.stage import Stage
+
+__all__ = [
+    "CONTEXT",
+    "JSON",
+    "PATHS",
+    "RUN_OPTIONS",
+    "VERBOSE",
+    "Running",
+    "Session",
+    "StageCommand",
+    "Verb",
+    "check_target",
+    "default",
+    "divide",
+    "write_commands",
+]
+
+CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+@dataclass
+class Session:
+    """What must be known of a command line after its command has failed."""
+
+    verbose: bool = False
+
+
+class Share(click.ParamType[float]):
+    """A share such as 0.01 or 1%."""
+
+    name = "share"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read a share between 0 and 1."""
+        text = str(value)
+        try:
+            share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        except ValueError:
+            share = math.nan
+        if not 0 <= share <= 1:
+            self.fail(f"{text!r} is not a share between 0 and 1, like 0.01 or 1%", param, ctx)
+        return share
+
+
+class Count(click.ParamType[int]):
+    """A whole number, or a size such as 2GiB."""
+
+    name = "integer"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read a count or a number of bytes."""
+        try:
+            return settings.parse_size(str(value))
+        except CorpuskitError:
+            self.fail(f"{value!r} is not a whole number or a size like 500MB or 2GiB", param, ctx)
+
+
+class Listed(click.ParamType[list[Any]]):
+    """Values separated by commas."""
+
+    def __init__(self, item: click.ParamType[Any]) -> None:
+        self._item = item
+        self.name = item.name
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> list[Any]:
+        """Convert each value; blank ones are dropped, so that '' is the empty list."""
+        items = str(value).split(",")
+        return [self._item.convert(item.strip(), param, ctx) for item in items if item.strip()]
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """Show one value, and that there may be more."""
+        return f"{self._item.get_metavar(param, ctx) or self.name.upper()},..."
+
+
+def _be_verbose(ctx: click.Context, param: click.Parameter, value: bool) -> bool:
+    ctx.ensure_object(Session).verbose |= value
+    return value
+
+
+PATHS = click.Argument(["paths"], nargs=-1, type=click.Path(), metavar="SOURCE... TARGET")
+JSON = click.Option(["--json", "as_json"], is_flag=True, help="Print one JSON object, and nothing else.")
+VERBOSE = click.Option(
+    ["-v", "--verbose"],
+    is_flag=True,
+    callback=_be_verbose,
+    help="Show every rule; after a bug, its traceback too.",
+)
+RUN_OPTIONS: tuple[click.Parameter, ...] = (
+    click.Option(
+        ["-j", "--workers"],
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Processes to use.  [default: one a core]",
+    ),
+    click.Option(["-n", "--dry-run"], is_flag=True, help="Say what would be done, and write nothing."),
+    JSON,
+    click.Option(["-q", "--quiet"], is_flag=True, help="Print nothing unless something is wrong."),
+    VERBOSE,
+    click.Option(["--force"], is_flag=True, help="Start again: replace what an earlier run wrote to TARGET."),
+    click.Option(
+        ["--engine"],
+        type=click.Choice(["local", "ray"]),
+        default="local",
+        show_default=True,
+        help="Who does the work.",
+    ),
+    click.Option(
+        ["--max-bad"],
+        type=Share(),
+        default="1%",
+        show_default=True,
+        help="Exit with status 5 if a larger share of the records is damaged.",
+    ),
+)
+"""The options of every command that runs stages."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """The shared options as they were given."""
+
+    workers: int | None
+    dry_run: bool
+    as_json: bool
+    quiet: bool
+    verbose: bool
+    force: bool
+    max_bad: float
+
+    @classmethod
+    def of(cls, ctx: click.Context) -> Running:
+        """Take them from a command line.
+
+        Raises:
+            UsageError: The engine is not there, or options contradict each other.
+        """
+        if ctx.params["dry_run"] and ctx.params["force"]:
+            raise UsageError(
+                "--dry-run and --force are given together",
+                fix="leave --force out: the dry run says what stands in the way",
+            )
+        if ctx.params["engine"] == "ray" and importlib.util.find_spec("corpuskit.engine.ray") is None:
+            raise UsageError(
+                "there is no ray engine in this version yet", fix="use --engine local, which uses every core"
+            )
+        return cls(**{field.name: ctx.params[field.name] for field in dataclasses.fields(cls)})
+
+    def options(self, watch: progress.Watch) -> Options:
+        """Return them as the engine takes them."""
+        from corpuskit.engine import Options
+
+        return Options(workers=self.workers, force=self.force, max_bad=self.max_bad, progress=watch)
+
+    def show(self, target: str, watch: progress.Watch) -> None:
+        """Print what a stage wrote, as they ask for it."""
+        from corpuskit.dataset import Dataset
+
+        if self.as_json:
+            progress.print_json(progress.result(Dataset(target)))
+        elif not self.quiet:
+            progress.show_result(Dataset(target), every_rule=self.verbose, worked=watch.worked)
+
+
+def divide(paths: Sequence[str]) -> tuple[tuple[str, ...], str]:
+    """Divide SOURCE... TARGET, as `cp` does: the last path is the target.
+
+    Raises:
+        UsageError: There are fewer than two paths, or the target is a file or one of the sources.
+    """
+    if len(paths) < 2:
+        given = f"only {paths[0]!r} is given" if paths else "no paths are given"
+        raise UsageError(given, fix="give SOURCE... TARGET: the last path is the target")
+    *sources, target = paths
+    check_target(target, sources)
+    return tuple(sources), target
+
+
+def check_target(target: str, sources: Sequence[str]) -> None:
+    """Catch a target that was forgotten, so that the last source took its place.
+
+    Raises:
+        UsageError: The target is a file or one of the sources.
+    """
+    fix = "the last path is the target: name a new folder there, or the one to go on with"
+    if Path(target).is_file():
+        raise UsageError(f"the target {target!r} is a file", fix=fix)
+    if target.rstrip("/") in (source.rstrip("/") for source in sources):
+        raise UsageError(f"{target!r} is both a source and the target", fix=fix)
+
+
+class StageCommand(click.Command):
+    """`corpuskit VERB KIND`: its options are the stage's settings, imported when they are needed."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(kind.split(".")[1], context_settings=CONTEXT)
+        self.kind = kind
+
+    @cached_property
+    def stage_type(self) -> type[Stage]:
+        """The dataclass whose settings the options are."""
+        return stage_type(self.kind)
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """List the paths, the settings in order, and the shared options."""
+        if not self.params:
+            self.help = inspect.cleandoc(self.stage_type.__doc__ or "").split("\n\n")[0]
+            self.params = [PATHS, *map(_option, settings.fields(self.stage_type)), *RUN_OPTIONS]
+        return super().get_params(ctx)
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        """Read the first sentence about the stage from its source, without importing it."""
+        return _summary(self.kind)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Show the stage's own settings apart from what every command has."""
+        own = {field.name for field in settings.fields(self.stage_type)}
+        options = [param for param in self.get_params(ctx) if isinstance(param, click.Option)]
+        for title, wanted in (("Settings", True), ("Options", False)):
+            records = [param.get_help_record(ctx) for param in options if (param.name in own) is wanted]
+            if shown := [record for record in records if record]:
+                with formatter.section(title):
+                    formatter.write_dl(shown)
+
+    def invoke(self, ctx: click.Context) -> None:
+        """Run the stage, or say what a run would do."""
+        from corpuskit import engine
+
+        running = Running.of(ctx)
+        sources, target = divide(ctx.params["paths"])
+        stage = settings.from_mapping(self.stage_type, self._given(ctx), self.kind)
+        if running.dry_run:
+            outlook = engine.outlook(stage, sources, target)
+            progress.show_outlook([((stage,), target, outlook)], running.as_json)
+            return
+        watch = progress.Watch(quiet=running.quiet)
+        try:
+            with watch:
+                engine.run(stage, sources, target, options=running.options(watch))
+        except TooManyBadRecords:  # the dataset stands, and its table shows what was damaged
+            running.show(target, watch)
+            raise
+        running.show(target, watch)
+
+    def _given(self, ctx: click.Context) -> dict[str, Any]:
+        """Return the settings that were given: what was not keeps the dataclass's own default."""
+        return {
+            field.name: _flat(ctx.params[field.name]) if field.many else ctx.params[field.name]
+            for field in settings.fields(self.stage_type)
+            if ctx.get_parameter_source(field.name) is ParameterSource.COMMANDLINE
+        }
+
+
+class Verb(click.Group):
+    """`corpuskit VERB`: one command for each of its kinds."""
+
+    def __init__(self, name: str, help: str) -> None:
+        super().__init__(
+            name,
+            help=inspect.cleandoc(help),
+            context_settings=CONTEXT,
+            options_metavar="",
+            subcommand_metavar="KIND SOURCE... TARGET [OPTIONS]",
+        )
+        for kind in KINDS:
+            if kind.startswith(f"{name}."):
+                self.add_command(StageCommand(kind))
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """List the kinds in the order of the registry."""
+        return list(self.commands)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Show what each kind does."""
+        write_commands(formatter, "Kinds", self.commands)
+
+
+def write_commands(formatter: click.HelpFormatter, title: str, commands: Mapping[str, click.Command]) -> None:
+    """Write one line about each command, under a title."""
+    with formatter.section(title):
+        formatter.write_dl([(name, one.get_short_help_str(limit=200)) for name, one in commands.items()])
+
+
+def _option(field: settings.Field) -> click.Option:
+    flag = field.name.replace("_", "-")
+    flags = f"--{flag}/--no-{flag}" if field.kind is bool else f"--{flag}"
+    shown = default(field)
+    kind = _parameter_type(field)
+    return click.Option(
+        [flags, field.name],
+        type=Listed(kind) if field.many else kind,
+        multiple=field.many,
+        required=field.default is dataclasses.MISSING,
+        default=None,
+        help=_sentence(field.help) + (f"  [default: {shown}]" if shown else ""),
+    )
+
+
+def _sentence(text: str) -> str:
+    """Begin a help text with a capital, and end it with a full stop."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "]")) else ".")
+
+
+def _parameter_type(field: settings.Field) -> click.ParamType[Any]:
+    if field.choices:
+        return click.Choice(field.choices)
+    kinds: dict[Any, click.ParamType[Any]] = {bool: click.BOOL, int: Count(), float: click.FLOAT}
+    return kinds.get(field.kind, click.STRING)
+
+
+def default(field: settings.Field) -> str:
+    """Show a default as one would type it; no value, off, and an empty list show nothing."""
+    value = field.default
+    if isinstance(value, bool):
+        return field.name.replace("_", "-") if value else ""
+    if value is None or value is dataclasses.MISSING:
+        return ""
+    if isinstance(value, tuple):
+        return ",".join(str(item) for item in value)
+    if isinstance(value, int):
+        return _number(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _number(value: int) -> str:
+    """Write a number with the largest unit that leaves it whole, if that is at least a million."""
+    for unit, size in (("GiB", 1 << 30), ("MiB", 1 << 20), ("G", 10**9), ("M", 10**6)):
+        if value and value % size == 0:
+            return f"{value // size}{unit}"
+    return str(value)
+
+
+def _flat(lists: Sequence[Sequence[Any]]) -> list[Any]:
+    return [item for items in lists for item in items]
+
+
+def _summary(kind: str) -> str:
+    """Return the first sentence of a stage's docstring, read from its source."""
+    module, name = KINDS[kind].split(":")
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None:
+        return ""
+    for node in ast.parse(Path(spec.origin).read_text("utf-8")).body:
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            return _first_sentence(ast.get_docstring(node) or "")
+    return ""
+
+
+def _first_sentence(text: str) -> str:
+    return " ".join(text.split("\n\n")[0].split()).split(". ")[0]

@@ -1,0 +1,109 @@
+"""`corpuskit run`, `explain` and `report`: what is done with whole recipes and finished datasets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from corpuskit.cli import progress
+from corpuskit.cli.options import CONTEXT, JSON, RUN_OPTIONS, VERBOSE, Running, check_target
+from corpuskit.errors import UsageError
+
+__all__ = ["explain", "report", "run"]
+
+_DATASET = click.Argument(["dataset"], type=click.Path())
+
+
+@click.pass_context
+def _run(ctx: click.Context, /, recipe: str, paths: tuple[str, ...], **_: Any) -> None:
+    from corpuskit.recipe import load
+
+    running = Running.of(ctx)
+    *sources, target = paths or (None,)
+    loaded = load(recipe)
+    if target is not None:
+        check_target(target, sources or loaded.sources)
+    if running.dry_run:
+        passes = [(one.stages, one.target, outlook) for one, outlook in loaded.outlook(sources, target)]
+        progress.show_outlook(passes, running.as_json)
+        return
+    with progress.Watch(quiet=running.quiet) as watch:
+        dataset = loaded.run(sources, target, options=running.options(watch))
+    if running.as_json or not running.quiet:
+        _show_report(dataset.path, running.as_json)
+
+
+def _explain(dataset: str, document: str, as_json: bool, **_: Any) -> None:
+    from corpuskit.explain import explain as explain_document
+
+    explanation = explain_document(dataset, document)
+    if as_json:
+        progress.print_json(explanation.json())
+    else:
+        click.echo(explanation.text().rstrip("\n"))
+
+
+def _report(dataset: str, as_json: bool, as_html: bool, **_: Any) -> None:
+    if as_json and as_html:
+        raise UsageError("--json and --html are given together", fix="choose one")
+    if as_html:
+        from corpuskit.report import report as report_on
+
+        click.echo(report_on(dataset).html())
+    else:
+        _show_report(dataset, as_json)
+
+
+def _show_report(path: str, as_json: bool) -> None:
+    from corpuskit.report import report as report_on
+
+    found = report_on(path)
+    if as_json:
+        progress.print_json(found.json())
+    else:
+        click.echo(found.text().rstrip("\n"))
+
+
+run = click.Command(
+    "run",
+    callback=_run,
+    params=[
+        click.Argument(["recipe"], type=click.Path(dir_okay=False), metavar="RECIPE"),
+        click.Argument(["paths"], nargs=-1, type=click.Path(), metavar="[[SOURCE]... TARGET]"),
+        *RUN_OPTIONS,
+    ],
+    help="""Run a recipe: a TOML file that names sources, stages and a target.
+
+    Paths given here take the place of those in the recipe; the last is the TARGET. What the steps
+    before the last write is kept in TARGET/steps. The same command again goes on where it stopped.
+    """,
+    short_help="Run a recipe: stages with their settings in one TOML file.",
+    context_settings=CONTEXT,
+)
+
+explain = click.Command(
+    "explain",
+    callback=_explain,
+    params=[_DATASET, click.Argument(["document"], metavar="ID_OR_URL"), JSON, VERBOSE],
+    help="""Say what became of one document, and why.
+
+    Every stage's verdict with its values and bounds, what was cut, the twin of a duplicate, and
+    where the document came from.
+    """,
+    context_settings=CONTEXT,
+)
+
+report = click.Command(
+    "report",
+    callback=_report,
+    params=[
+        _DATASET,
+        JSON,
+        click.Option(["--html", "as_html"], is_flag=True, help="Print a page for a browser."),
+        VERBOSE,
+    ],
+    help="""Show the way from the first input to a dataset: what every stage and rule kept and rejected.""",
+    short_help="Show what every stage and rule kept and rejected.",
+    context_settings=CONTEXT,
+)
