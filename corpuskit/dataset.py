@@ -36,7 +36,7 @@ __all__ = [
 
 ROW_GROUP_BYTES = 64 << 20
 ROW_GROUPS_BY = b"row_groups_by"
-"""Schema metadata: the column whose every change begins a new row group, so that one value's rows read alone."""
+"""Schema metadata: the column whose every change begins a new row group."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,8 @@ class Dataset:
     @cached_property
     def schema(self) -> pa.Schema:
         """The schema every part has."""
-        return pq.read_schema(self.open(self.parts[0]))
+        with self.open(self.parts[0]) as file:
+            return pq.read_schema(file)
 
     @property
     def rows(self) -> int:

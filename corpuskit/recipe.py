@@ -196,8 +196,7 @@ def _check(one: Pass) -> None:
     """Raise TargetError where a pass would find something else in its target, before anything runs."""
     from corpuskit.engine.target import Target
 
-    with contextlib.suppress(InputError):  # its input may be yet to come: the engine looks when it is there
-        Target(one.target).check(one.stages, [])
+    Target(one.target).check(one.stages, None)  # its input may be yet to come
 
 
 def _first_changed(passes: Sequence[Pass]) -> int:

@@ -94,7 +94,7 @@ class Stage:
     """Rules that say a record was damaged, not unwanted: they count towards `--max-bad`."""
 
     def split(self, batch: pa.RecordBatch) -> Split:
-        """Divide a batch into what is kept and what is rejected; pure, and the same however the batch is cut."""
+        """Divide a batch into what is kept and what is rejected: pure, however the batches are cut."""
         raise TypeError(f"{self.name} defines neither split nor run")
 
     def writes(self, schema: pa.Schema) -> pa.Schema:
@@ -230,8 +230,8 @@ def _text_bytes(text: pa.Array) -> int:
     return _sum(pc.binary_length(text))
 
 
-class TookTooLong(Exception):
-    """The document being watched used up its time."""
+class TookTooLong(BaseException):
+    """The document being watched used up its time; no `Exception`, as libraries catch and forget those."""
 
 
 class Poisoned(Exception):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from corpuskit import files
 from corpuskit.dataset import Dataset
@@ -70,22 +71,23 @@ def run(
     """
     chosen, paths = _as_tuples(stages, sources)
     options = options or Options()
-    target = str(target)
-    with files.lock(target):
+    place = Target(str(target))
+    label = _Label(chosen, describe_sources(place.path, paths))
+    place.check_foreign() if options.force else place.check(*label)  # before the lock leaves a trace
+    with files.lock(place.path):
         if options.force:
-            Target(target).clear()
+            place.clear()
         if isinstance(chosen[0], Chain):
-            dataset = _run_chain(chosen[0], chosen[1:], paths, target, options)
+            dataset = _run_chain(chosen[0], paths, place, label, options)
         else:
-            dataset = _run_tasks(chosen, paths, Target(target), options)
+            dataset = _run_tasks(chosen, paths, place, options, label)
         for stage in chosen:
             stage.finish(dataset)
     _check_bad(dataset, chosen, options.max_bad)
     return dataset
 
 
-@dataclass(frozen=True)
-class _Label:
+class _Label(NamedTuple):
     """What the manifest says was run on what; a chain stands for its last step and what that read."""
 
     stages: tuple[Stage, ...]
@@ -100,6 +102,7 @@ def _run_tasks(
     label: _Label | None = None,
 ) -> Dataset:
     origin = describe_sources(target.path, sources)
+    label = label or _Label(stages, origin)
     target.check(stages, origin)
     tasks = stages[0].plan(*sources)
     if not tasks:
@@ -109,22 +112,18 @@ def _run_tasks(
     standing = target.standing(keys, verify=options.verify)
     if target.finished() and len(standing) == len(tasks):
         return Dataset(target.path)
-    label = label or _Label(stages, origin)
     todo = [(number, keys[number], task) for number, task in enumerate(tasks) if number not in standing]
     perform_all(Job(stages, target.path, label.stages[0].name), todo, len(tasks), options)
     return target.finish(label.stages, label.sources, keys)
 
 
 def _run_chain(
-    chain: Chain, rest: tuple[Stage, ...], sources: tuple[str, ...], path: str, options: Options
+    chain: Chain, sources: tuple[str, ...], target: Target, label: _Label, options: Options
 ) -> Dataset:
     """Run a chain's steps one after the other, each into a folder of its own, the last into the target."""
-    stages = (chain, *rest)
-    target = Target(path)
-    label = _Label(stages, describe_sources(path, sources))
-    target.check(stages, label.sources)
-    target.begin(stages, label.sources, None, None)
-    work = files.join(path, "work")
+    target.check(*label)
+    target.begin(*label, None, None)
+    work = files.join(target.path, "work")
     if not (target.finished() and target.intact(verify=options.verify)):
         written: list[str] = []
         for number, step in enumerate(steps := chain.steps(), 1):
@@ -133,10 +132,10 @@ def _run_chain(
             if number < len(steps):
                 written.append(_run_tasks((step.stage,), inputs, Target(folder), options).path)
             else:
-                last = Target(path, plan=f"{folder}.json")
-                _run_tasks((step.stage, *rest), inputs, last, options, label)
+                last = Target(target.path, plan=f"{folder}.json")
+                _run_tasks((step.stage, *label.stages[1:]), inputs, last, options, label)
     files.remove(work)
-    return Dataset(path)
+    return Dataset(target.path)
 
 
 def outlook(stages: Stage | Sequence[Stage], sources: str | Sequence[str], target: str) -> Outlook:
@@ -176,5 +175,5 @@ def _check_bad(dataset: Dataset, stages: tuple[Stage, ...], max_bad: float) -> N
     if bad > max_bad * total:
         raise TooManyBadRecords(
             f"{bad} of {total} records are damaged, more than --max-bad {max_bad:g}",
-            fix=f"look at {files.join(dataset.path, 'rejects')}, or allow more with --max-bad",
+            fix=f"see which with corpuskit report {dataset.path}, or allow more with --max-bad",
         )

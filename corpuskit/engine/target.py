@@ -17,7 +17,7 @@ from corpuskit.stage import Stage, Task
 __all__ = ["Source", "Target", "describe_sources", "marker_path", "part_name"]
 
 FORMAT = 1
-OURS = ("plan.json", "manifest.json", "done", "rejects", "work", "steps")
+OURS = ("manifest.json", "done", "rejects", "work", "steps", "plan.json")
 _RESTART = "choose another target, or start again with --force"
 
 Source = dict[str, Any]
@@ -69,8 +69,8 @@ class Target:
         self.path = path
         self._plan = plan or files.join(path, "plan.json")
 
-    def check(self, stages: Sequence[Stage], sources: Sequence[Source]) -> None:
-        """Compare what stands here with what is wanted.
+    def check(self, stages: Sequence[Stage], sources: Sequence[Source] | None) -> None:
+        """Compare what stands here with what is wanted; sources that are yet to come are null.
 
         Raises:
             TargetError: The folder holds something else, or a run with other settings.
@@ -78,9 +78,11 @@ class Target:
         """
         plan = self._read_plan()
         if plan is None:
-            self._check_foreign()
+            self.check_foreign()
             return
         self._check_stages(plan["stages"], [_settled(stage) for stage in stages])
+        if sources is None:
+            return
         then = [[source["kind"], source["identity"]] for source in plan["sources"]]
         if then != [[source["kind"], source["identity"]] for source in sources]:
             raise InputError(f"the input of {self.path} has changed since its run began", fix=_RESTART)
@@ -94,11 +96,12 @@ class Target:
             raise TargetError(f"{self._plan} is damaged: {error}", fix=_RESTART) from None
         return found
 
-    def _check_foreign(self) -> None:
+    def check_foreign(self) -> None:
+        """Raise TargetError where the folder holds files and no plan of ours."""
         if files.is_url(self.path) or not Path(self.path).is_dir():
             return
         names = [path.name for path in Path(self.path).iterdir() if not path.name.startswith(".")]
-        foreign = sorted(name for name in names if name not in ("work", "steps"))
+        foreign = sorted(name for name in names if name not in OURS)
         if foreign and not files.exists(files.join(self.path, "plan.json")):
             raise TargetError(f"{self.path} is not empty: it holds {foreign[0]}", fix="choose another target")
 
@@ -209,14 +212,15 @@ class Target:
         Raises:
             TargetError: No run of ours wrote this folder.
         """
+        self.check_foreign()
         if not files.exists(files.join(self.path, "plan.json")):
-            self._check_foreign()
-        for name in OURS:
-            if name != "steps":
-                files.remove(files.join(self.path, name))
+            return
         if not files.is_url(self.path):
             for path in Path(self.path).glob("part-*.parquet"):
                 path.unlink()
+        for name in ("README.md", *OURS):  # the plan last: while it stands, all this is ours
+            if name != "steps":
+                files.remove(files.join(self.path, name))
 
 
 def _settled(stage: Stage) -> dict[str, Any]:

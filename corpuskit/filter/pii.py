@@ -174,7 +174,7 @@ def _is_iban(found: bytes) -> bool:
 
 
 def _is_phone(found: bytes) -> bool:
-    """Check the number of digits: at least 8, which dates and prices rarely have. Source: ITU-T E.164: at most 15."""
+    """Check the number of digits: 8, which few dates and prices have, to 15. Source: ITU-T E.164."""
     digits = sum(48 <= byte <= 57 for byte in found.split(b"x")[0])
     return 8 <= digits <= 15
 

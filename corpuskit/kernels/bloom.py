@@ -305,9 +305,8 @@ def _put_in(table: Hashes, probes: int, value: Word) -> bool:
 def _fetch(table: Hashes, hashes: Hashes, i: int) -> None:
     """Ask for the lines of a hash a few turns ahead, so that they are there when its turn comes."""
     if i + _AHEAD < len(hashes):
-        first, second, _, _ = _places(table, hashes[i + _AHEAD])
-        prefetch(table, first)  # type: ignore[call-arg]
-        prefetch(table, second)  # type: ignore[call-arg]
+        for at in _places(table, hashes[i + _AHEAD])[:2]:
+            prefetch(table, at)  # type: ignore[call-arg]  # numba itself passes the first
 
 
 @kernel

@@ -69,6 +69,6 @@ SIGNALS = (
 )
 """Document signals of the URL. Words are runs of ASCII letters and digits, in any case.
 
-Source: Penedo et al. 2023 (RefinedWeb), appendix G.1; the lists are those FineWeb used (datatrove's URLFilter).
+Source: Penedo et al. 2023 (RefinedWeb), appendix G.1; the lists are FineWeb's (datatrove's URLFilter).
 Deviation: a soft word that occurs twice counts twice.
 """

@@ -1,0 +1,246 @@
+"""`filter rules`: judge documents by tables of rules such as Gopher's, C4's and FineWeb's, and cut lines."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from corpuskit.document import empty_rejects, reject_rows
+from corpuskit.errors import UsageError
+from corpuskit.filter import signals
+from corpuskit.filter.edits import Edits
+from corpuskit.filter.signals import SIGNALS, Lines
+from corpuskit.filter.tables import BUILT_IN, SPAN_SIGNALS, WORD_LISTS, Rule, Table, load_all
+from corpuskit.kernels.utf8 import Offsets
+from corpuskit.settings import setting, suggest
+from corpuskit.stage import Split, Stage
+
+__all__ = ["Rules"]
+
+Chosen = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Rules(Stage):
+    """Keep the documents that break no rule, and cut from them the lines that do.
+
+    Tables are applied in the order given, each to what the one before left: first its spans and lines are
+    cut, then its document rules see the rest. Every broken rule is recorded, also of a document that is
+    rejected already. A signal that is null (undefined) breaks no rule. Signals become columns, of the text
+    as it is kept.
+
+    A reject that is a cut has a bound but no value. Where a line breaks several rules, the first has the span
+    of bytes, the others an empty span where it begins. Blank lines go with the lines they set apart.
+
+    Source: the tables name their papers, row by row. The default is FineWeb's stack (arXiv:2406.17557).
+
+    Raises:
+        UsageError: A table or signal that does not exist, or a table with something wrong in it.
+
+    >>> from corpuskit.testing import documents
+    >>> split = Rules(tables=("gopher",)).split(documents(["Too short."]))
+    >>> [row["value"] for row in split.rejected.to_pylist() if row["rule"] == "gopher.word_count.min"]
+    [2.0]
+    """
+
+    name = "filter.rules"
+
+    tables: tuple[str, ...] = setting(
+        ("gopher", "c4-fineweb", "fineweb"),
+        f"rule tables, in order: {', '.join(BUILT_IN)}, or the path of your own TOML file",
+        content=False,  # the digest covers what the tables hold, not where they lie
+    )
+    signals: tuple[str, ...] = setting((), "signals to write as columns besides those the tables use")
+    signals_only: bool = setting(False, "write the signals, judge nothing: every document is kept as it is")
+    keep_signals: bool = setting(True, "write the signals that the tables use as columns")
+
+    def __post_init__(self) -> None:
+        """Read the tables now: what is wrong with them is said before any work begins."""
+        for name in self.signals:
+            if name not in SIGNALS:
+                raise UsageError(f"{self.name}: unknown signal {name!r}", fix=suggest(name, SIGNALS))
+        if not self._tables and not self.signals:
+            raise UsageError(
+                f"{self.name}: no table and no signal is named", fix=f"--tables {','.join(BUILT_IN)}"
+            )
+
+    @cached_property
+    def _tables(self) -> tuple[Table, ...]:
+        """The tables as they were read first; they travel with the stage to every worker."""
+        return load_all(self.tables)
+
+    @cached_property
+    def _columns(self) -> tuple[str, ...]:
+        """The signals that become columns, in the order of the tables."""
+        used = [rule.signal for table in self._tables for rule in table.scoped("document")]
+        return tuple(dict.fromkeys([*(used if self.keep_signals else []), *self.signals]))
+
+    def writes(self, schema: pa.Schema) -> pa.Schema:
+        """Say which signals become columns."""
+        for name in self._columns:
+            at, field = schema.get_field_index(name), pa.field(name, SIGNALS[name].type)
+            schema = schema.append(field) if at < 0 else schema.set(at, field)
+        return schema
+
+    def content(self) -> Mapping[str, str]:
+        """Return the digests of the tables, in their order, and of the word lists their signals use."""
+        found = {f"table {number} {table.name}": table.sha256 for number, table in enumerate(self._tables, 1)}
+        used = {rule.signal for table in self._tables for rule in table.rules} | set(self.signals)
+        lists = {name: path for name, path in WORD_LISTS.items() if name in used}
+        return found | {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in lists.values()}
+
+    def split(self, batch: pa.RecordBatch) -> Split:
+        """Cut, judge, and write the signals of what is left."""
+        judged = _Judged(batch, self.name)
+        tables = () if self.signals_only else self._tables
+        for number, table in enumerate(tables):
+            judged.cut_spans(table.scoped("span"))
+            judged.cut_lines(table.scoped("line"))
+            final = not any(later.cuts for later in tables[number + 1 :])
+            judged.judge(table.scoped("document"), self._columns if final else ())
+        found = judged.values(self._columns) | {"text": judged.text}
+        schema = self.writes(batch.schema)
+        columns = [found[field.name] if field.name in found else batch[field.name] for field in schema]
+        kept = pa.RecordBatch.from_arrays(columns, schema=schema).filter(pa.array(~judged.gone))
+        return Split(kept, pa.concat_batches([empty_rejects(), *judged.rejects]))
+
+
+class _Judged:
+    """A batch on its way through the tables: its texts as they are left, their signals, and the rejects."""
+
+    def __init__(self, batch: pa.RecordBatch, stage: str) -> None:
+        self.rejects: list[pa.RecordBatch] = []
+        self.gone: Chosen = np.zeros(len(batch), bool)
+        self._none: Chosen = np.zeros(len(batch), bool)
+        self._batch = batch
+        self._stage = stage
+        self._edits = Edits(batch["text"])
+        self._now = batch
+        self._values: dict[str, pa.Array] = {}
+        self._stale: dict[str, Chosen] = {}
+
+    @property
+    def text(self) -> pa.LargeStringArray:
+        """The texts as they are left."""
+        return self._now["text"]
+
+    def values(self, names: Sequence[str]) -> dict[str, pa.Array]:
+        """Return signals of the texts as they are left; those known already only change where a text did."""
+        new = [name for name in names if name not in self._values]
+        changed = np.logical_or.reduce(
+            [self._none, *(self._stale[name] for name in names if name not in new)]
+        )
+        for name in new:
+            self._values[name] = pa.nulls(len(self._now), SIGNALS[name].type)
+        old = [name for name in names if name in new or self._stale[name].any()]
+        for rows, wanted in ((changed, old), (~changed, new)):
+            if wanted and rows.any():
+                mask = pa.array(rows)
+                found = signals.compute(wanted, self._now if rows.all() else self._now.filter(mask))
+                for name in wanted:
+                    self._values[name] = pc.replace_with_mask(self._values[name], mask, found[name])
+        self._stale |= {name: self._none.copy() for name in old}
+        return {name: self._values[name] for name in names}
+
+    def judge(self, rules: Sequence[Rule], columns: Sequence[str]) -> None:
+        """Reject the documents that break rules; signals for `columns` are computed on the way."""
+        values = self.values(list(dict.fromkeys([*(rule.signal for rule in rules), *columns])))
+        for rule in rules:
+            rows = np.flatnonzero(_broken(rule, values[rule.signal]) & self._meant(rule))
+            if len(rows):
+                value = values[rule.signal].take(pa.array(rows)).cast(pa.float64())
+                self._reject(rule, rows, value=value)
+                self.gone[rows] = True
+
+    def cut_spans(self, rules: Sequence[Rule]) -> None:
+        """Cut what span signals find."""
+        for rule in rules:
+            found = SPAN_SIGNALS[rule.signal](self._now)
+            meant = self._meant(rule)[found.text]
+            self._cut(
+                [(rule, np.ones(int(meant.sum()), bool))],
+                *(values[meant] for values in (found.text, found.starts, found.ends)),
+            )
+
+    def cut_lines(self, rules: Sequence[Rule]) -> None:
+        """Cut the lines that break rules."""
+        if not rules:
+            return
+        lines = signals.compute_lines(dict.fromkeys(rule.signal for rule in rules), self._now)
+        broken = [_broken(rule, lines.columns[rule.signal]) & self._meant(rule)[lines.text] for rule in rules]
+        gone = np.logical_or.reduce(broken)
+        starts, ends = _tidy(lines, gone, np.diff(self._edits.offsets))
+        reasons = [(rule, where[gone]) for rule, where in zip(rules, broken, strict=True)]
+        self._cut(reasons, lines.text[gone], starts[gone], ends[gone])
+
+    def _cut(self, reasons: list[tuple[Rule, Chosen]], rows: Offsets, starts: Offsets, ends: Offsets) -> None:
+        """Cut spans of the texts as they are left; `reasons` says which rules each of them breaks."""
+        if not len(rows):
+            return
+        first = self._edits.offsets[rows]
+        cuts = self._edits.cut(first + starts, first + ends)
+        at = self._batch.schema.get_field_index("text")
+        self._now = self._batch.set_column(at, self._batch.schema.field(at), self._edits.text)
+        for stale in self._stale.values():
+            stale[rows] = True
+        heads = np.searchsorted(cuts.which, np.arange(len(rows)))  # the first piece of each span
+        taken = np.zeros(len(rows), bool)
+        for rule, broken in reasons:
+            pieces = np.flatnonzero((broken & ~taken)[cuts.which])
+            self._reject(rule, cuts.rows[pieces], start=cuts.starts[pieces], end=cuts.ends[pieces])
+            again = heads[broken & taken]
+            self._reject(rule, cuts.rows[again], start=cuts.starts[again], end=cuts.starts[again])
+            taken |= broken
+
+    def _reject(self, rule: Rule, rows: Offsets, **columns: pa.Array | Offsets) -> None:
+        if len(rows):
+            arrays = {name: pa.array(values) for name, values in columns.items()}
+            self.rejects.append(
+                reject_rows(self._batch, self._stage, rule.name, pa.array(rows), bound=rule.bound, **arrays)
+            )
+
+    def _meant(self, rule: Rule) -> Chosen:
+        """Say which documents a rule is meant for: those in its languages, and those of unknown language."""
+        if not rule.languages or "lang" not in self._batch.schema.names:
+            return np.ones(len(self._batch), bool)
+        langs = self._batch["lang"]
+        meant = pc.or_(pc.is_in(langs, pa.array(rule.languages, langs.type)), pc.is_null(langs))
+        return np.asarray(meant)
+
+
+def _broken(rule: Rule, values: pa.Array) -> Chosen:
+    """Say which values break a rule; null breaks none."""
+    numbers = values.cast(pa.float64())
+    broken = pc.greater(numbers, rule.high) if rule.low is None else pc.less(numbers, rule.low)
+    return np.asarray(pc.fill_null(broken, False))
+
+
+def _tidy(lines: Lines, gone: Chosen, sizes: Offsets) -> tuple[Offsets, Offsets]:
+    """Say what to cut with each line, so that no blank lines pile up and none is left hanging at the end.
+
+    A run of lines takes along the blank lines within it, and those behind it if there are some before it or
+    no line is. At the end of a text it also takes the newline before it.
+    """
+    starts, ends = lines.starts.copy(), lines.ends.copy()
+    if not gone.any():
+        return starts, ends
+    head = np.append(True, lines.text[1:] != lines.text[:-1])  # the first line of its text
+    tail = np.append(head[1:], True)
+    before = np.where(head, 0, np.append(0, lines.ends[:-1]))
+    after = np.where(tail, sizes[lines.text], np.append(lines.starts[1:], 0))
+    firsts = np.flatnonzero(gone & (head | np.append(True, ~gone[:-1])))  # of each run
+    lasts = np.flatnonzero(gone & (tail | np.append(~gone[1:], True)))
+    ends[gone] = after[gone]
+    apart = lasts[~head[firsts] & (lines.starts[firsts] == before[firsts]) & ~tail[lasts]]
+    ends[apart] = lines.ends[apart]
+    starts[firsts[head[firsts]]] = 0
+    hanging = firsts[tail[lasts] & ~head[firsts]]
+    starts[hanging] = before[hanging] - 1
+    return starts, ends
