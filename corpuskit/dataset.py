@@ -31,7 +31,6 @@ __all__ = [
     "read_batches",
     "row_bytes",
     "unify",
-    "words_in",
 ]
 
 ROW_GROUP_BYTES = 64 << 20
@@ -222,34 +221,6 @@ def cut(batch: pa.RecordBatch, limit: int) -> Iterator[pa.RecordBatch]:
         start = stop
 
 
-_SPACE = np.zeros(256, bool)
-_SPACE[list(b" \t\n\r\x0b\x0c")] = True
-
-
-def words_in(text: pa.LargeStringArray) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Count the words of each text, int64[rows]: runs of bytes between ASCII white space, as `wc -w` does.
-
-    >>> words_in(pa.array(["two words", "", None, " one "], pa.large_string())).tolist()
-    [2, 0, 0, 1]
-    """
-    count = len(text)
-    if not count:
-        return np.zeros(0, np.int64)
-    text = text.cast(pa.large_string())
-    offsets = np.frombuffer(text.buffers()[1], np.int64)[text.offset : text.offset + count + 1]
-    data = text.buffers()[2]
-    if data is None or offsets[-1] == offsets[0]:
-        return np.zeros(count, np.int64)
-    space = _SPACE[np.frombuffer(data, np.uint8)[offsets[0] : offsets[-1]]]
-    starts = ~space
-    starts[1:] &= space[:-1]
-    edges = offsets - offsets[0]
-    first = edges[:-1][edges[:-1] < edges[1:]]
-    starts[first] = ~space[first]  # a text begins a word whatever the text before it ends with
-    sums = np.concatenate([[0], np.cumsum(starts)])
-    return np.asarray(sums[edges[1:]] - sums[edges[:-1]], np.int64)
-
-
 class PartWriter:
     """Writes rows to one local Parquet file; its bytes depend on the rows, not on how they were batched.
 
@@ -318,7 +289,10 @@ class PartWriter:
         self._rows += len(batch)
         if "text" not in self.schema.names:
             return
-        words = words_in(batch["text"])
+        from corpuskit.kernels.utf8 import buffers  # late: who only reads datasets needs no compiler
+        from corpuskit.kernels.words import spaced_counts
+
+        words = spaced_counts(*buffers(batch["text"]))
         self._text_bytes += int(pc.sum(pc.binary_length(batch["text"])).as_py() or 0)
         self._words += int(words.sum())
         if "lang" in self.schema.names:

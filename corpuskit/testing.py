@@ -68,7 +68,7 @@ def write_dataset(folder: str | Path, *batches: pa.RecordBatch) -> str:
     rows = sum(len(batch) for batch in batches)
     size = sum(part["text_bytes"] for part in parts)
     told = {"name": "crawl.test", "version": 1, "settings": {}, "content": {}, "digest": "", "rules": {}}
-    told |= {"rows_in": rows, "rows_out": rows, "bytes_in": size, "bytes_out": size}
+    told |= {"rows_in": rows, "rows_out": rows, "bytes_in": size, "bytes_out": size, "rejected": 0}
     manifest = {"format": 1, "corpuskit": "0", "stages": [told], "inputs": [], "parts": parts, "rejects": []}
     (path / "manifest.json").write_text(json.dumps(manifest))
     (path / "plan.json").write_text(json.dumps({"format": 1, "stages": [told], "sources": [], "tasks": []}))

@@ -7,11 +7,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from corpuskit import dataset as module
-from corpuskit.dataset import Dataset, PartWriter, conform, cut, read_batches, row_bytes, unify, words_in
+from corpuskit.dataset import Dataset, PartWriter, conform, cut, read_batches, row_bytes, unify
 from corpuskit.document import IMAGES, SCHEMA
 from corpuskit.errors import InputError, UsageError
 from corpuskit.testing import documents, write_dataset
@@ -40,13 +38,6 @@ def groups(path: Path) -> list[dict[str, int]]:
         {"rows": len(table), "bytes": int(row_bytes(table.combine_chunks().to_batches()[0]).sum())}
         for table in tables
     ]
-
-
-@given(st.lists(st.text(max_size=30)))
-def test_words_are_counted_as_bytes_split(texts: list[str]) -> None:
-    expected = [len(text.encode().split()) for text in texts]
-    assert words_in(pa.array(texts, pa.large_string())).tolist() == expected
-    assert words_in(pa.array(["x y", *texts], pa.large_string()).slice(1)).tolist() == expected
 
 
 def test_row_bytes_counts_images() -> None:

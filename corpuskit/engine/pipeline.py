@@ -34,6 +34,7 @@ class Tally:
     rows_out: int = 0
     bytes_in: int | None = 0
     bytes_out: int = 0
+    rejected: int = 0
     rules: dict[str, dict[str, int]] = field(default_factory=dict)
     ids: list[pa.Array] = field(default_factory=list)
 
@@ -43,6 +44,7 @@ class Tally:
         whole = split.rejected.filter(pc.is_null(split.rejected["start"]))
         gone = pc.unique(whole["id"])
         self.rows_out += len(split.kept)
+        self.rejected += len(gone)
         self.bytes_out += _bytes(split.kept)
         if split.source is not None:
             self.rows_in += len(split.source)
@@ -75,6 +77,7 @@ class Tally:
             "rows_out": self.rows_out,
             "bytes_in": self.bytes_in,
             "bytes_out": self.bytes_out,
+            "rejected": self.rejected,
             "rules": dict(sorted(self.rules.items())),
         }
 

@@ -101,7 +101,7 @@ class Target:
         if files.is_url(self.path) or not Path(self.path).is_dir():
             return
         names = [path.name for path in Path(self.path).iterdir() if not path.name.startswith(".")]
-        foreign = sorted(name for name in names if name not in OURS)
+        foreign = sorted(name for name in names if name not in (*OURS, "README.md"))
         if foreign and not files.exists(files.join(self.path, "plan.json")):
             raise TargetError(f"{self.path} is not empty: it holds {foreign[0]}", fix="choose another target")
 
@@ -218,7 +218,7 @@ class Target:
         if not files.is_url(self.path):
             for path in Path(self.path).glob("part-*.parquet"):
                 path.unlink()
-        for name in ("README.md", *OURS):  # the plan last: while it stands, all this is ours
+        for name in OURS:  # the plan last: while it stands, all this is ours
             if name != "steps":
                 files.remove(files.join(self.path, name))
 
@@ -258,9 +258,10 @@ def _task_json(task: Task, key: str) -> dict[str, Any]:
 
 
 def _add(tallies: list[dict[str, Any]]) -> dict[str, Any]:
-    total: dict[str, Any] = {"rows_in": 0, "rows_out": 0, "bytes_in": 0, "bytes_out": 0, "rules": {}}
+    counts_of = ("rows_in", "rows_out", "bytes_in", "bytes_out", "rejected")
+    total: dict[str, Any] = {**dict.fromkeys(counts_of, 0), "rules": {}}
     for tally in tallies:
-        for name in ("rows_in", "rows_out", "bytes_in", "bytes_out"):
+        for name in counts_of:
             known = total[name] is not None and tally[name] is not None
             total[name] = total[name] + tally[name] if known else None
         for rule, counts in tally["rules"].items():

@@ -192,3 +192,13 @@ def test_golden_words(text, expected):
     data, offsets = utf8.buffers(pa.array([text]))
     got = words.split(data, offsets)
     assert [bytes(data[a:b]).decode() for a, b in zip(got.starts, got.ends, strict=True)] == expected
+
+
+@given(st.lists(st.text(max_size=30)))
+def test_spaced_counts_are_those_of_bytes_split(texts: list[str]) -> None:
+    expected = [len(text.encode().split()) for text in texts]
+    assert words.spaced_counts(*utf8.buffers(pa.array(texts, pa.large_string()))).tolist() == expected
+    assert (
+        words.spaced_counts(*utf8.buffers(pa.array(["x y", *texts], pa.large_string()).slice(1))).tolist()
+        == expected
+    )

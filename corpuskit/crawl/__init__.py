@@ -1,0 +1,1 @@
+"""Crawl: the world, its archives, sites and dumps, in; documents out."""

@@ -1,0 +1,1 @@
+"""The finished set, as a trainer reads it."""
