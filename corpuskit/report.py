@@ -6,7 +6,7 @@ import html
 import io
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,7 +141,8 @@ def _rule(rule: Rule, level: Level) -> dict[str, Any]:
 Rows = Sequence[Sequence[str]]
 
 _FUNNEL_HEAD = ("stage", "in", "out", "kept", "words out", "text out")
-_RULES_HEAD = ("stage and rule", "documents", "share", "cuts", "text cut", "share")
+_REJECTED_HEAD = ("rejected by stage and rule", "documents", "share")
+_CUT_HEAD = ("cut by stage and rule", "cuts", "text", "share")
 _LANGUAGES_HEAD = ("language", "documents", "share", "words", "share")
 
 
@@ -175,21 +176,31 @@ def _funnel_rows(section: Section, found: Report) -> Rows:
     return rows
 
 
-def _rule_rows(section: Section) -> Rows:
-    rows = []
+def _rejected_rows(section: Section) -> Rows:
+    return _by_stage(
+        section,
+        lambda level, rule: (
+            (f"{rule.documents:,}", _share(rule.documents, level.rows_in)) if rule.documents else None
+        ),
+    )
+
+
+def _cut_rows(section: Section) -> Rows:
+    return _by_stage(section, lambda level, rule: _cut(level, rule) if rule.spans else None)
+
+
+def _cut(level: Level, rule: Rule) -> tuple[str, ...]:
+    share = "" if level.bytes_in is None else _share(rule.bytes, level.bytes_in)
+    return f"{rule.spans:,}", _size(rule.bytes), share
+
+
+def _by_stage(section: Section, cells: Callable[[Level, Rule], tuple[str, ...] | None]) -> Rows:
+    """Write a row for each rule that has cells, under a row that names its stage."""
+    rows: list[tuple[str, ...]] = []
     for level in section.levels:
-        if not level.rules:
-            continue
-        rows.append((level.stage, "", "", "", "", ""))
-        for rule in level.rules:
-            gone = (
-                (f"{rule.documents:,}", _share(rule.documents, level.rows_in)) if rule.documents else ("", "")
-            )
-            cut = ("", "", "")
-            if rule.spans:
-                share = "" if level.bytes_in is None else _share(rule.bytes, level.bytes_in)
-                cut = (f"{rule.spans:,}", _size(rule.bytes), share)
-            rows.append((f"  {rule.name}", *gone, *cut))
+        found = [(f"  {rule.name}", *told) for rule in level.rules if (told := cells(level, rule))]
+        if found:
+            rows += [(level.stage, *[""] * (len(found[0]) - 1)), *found]
     return rows
 
 
@@ -207,16 +218,16 @@ def _text(found: Report) -> Iterator[str]:
     for section in found.sections:
         yield textwrap.fill(_visible(_heading(section, found)), 80)
         yield _table(_FUNNEL_HEAD, _funnel_rows(section, found))
-        rules = _rule_rows(section)
-        if rules:
-            yield _table(*_without_empty(_RULES_HEAD, rules))
+        for head, rows in _rules(section):
+            yield _table(head, rows)
     if found.languages:
         yield _table(_LANGUAGES_HEAD, _language_rows(found))
 
 
-def _without_empty(head: Sequence[str], rows: Rows) -> tuple[Sequence[str], Rows]:
-    kept = [place for place in range(len(head)) if any(row[place] for row in rows)]
-    return [head[place] for place in kept], [[row[place] for place in kept] for row in rows]
+def _rules(section: Section) -> Iterator[tuple[Sequence[str], Rows]]:
+    for head, rows in ((_REJECTED_HEAD, _rejected_rows(section)), (_CUT_HEAD, _cut_rows(section))):
+        if rows:
+            yield head, rows
 
 
 def _table(head: Sequence[str], rows: Rows) -> str:
@@ -243,9 +254,8 @@ def _body(found: Report) -> Iterator[str]:
         yield f"<h2>{html.escape(_heading(section, found))}</h2>"
         bars = [level.rows_out / level.rows_in if level.rows_in else 0.0 for level in section.levels]
         yield _html_table(_FUNNEL_HEAD, _funnel_rows(section, found), bars)
-        rules = _rule_rows(section)
-        if rules:
-            yield _html_table(*_without_empty(_RULES_HEAD, rules))
+        for head, rows in _rules(section):
+            yield _html_table(head, rows)
     if found.languages:
         yield "<h2>Languages</h2>"
         bars = [rows / found.documents if found.documents else 0.0 for rows, _ in found.languages.values()]
