@@ -27,10 +27,14 @@ KINDS = {
     "crawl.warc": "corpuskit.crawl.warc:Warc",
     "filter.language": "corpuskit.filter.language:Language",
     "filter.rules": "corpuskit.filter.rules:Rules",
+    "filter.pii": "corpuskit.filter.pii:Pii",
     "dedup.exact": "corpuskit.dedup.exact:Exact",
     "dedup.minhash": "corpuskit.dedup.minhash:MinHash",
     "dedup.ngram": "corpuskit.dedup.ngram:Ngram",
     "dedup.overlap": "corpuskit.dedup.overlap:Overlap",
+    "dedup.contamination": "corpuskit.dedup.contamination:Contamination",
+    "dedup.lines": "corpuskit.dedup.lines:Lines",
+    "dedup.substring": "corpuskit.dedup.substring:Substring",
     "shard.parquet": "corpuskit.shard.parquet:Parquet",
 }
 """Every kind of stage, and the class that does it, which is imported when it is first needed."""
@@ -120,7 +124,7 @@ class Recipe:
 
         options = options or engine.Options()
         passes = self.passes(sources, target)
-        with _lock(passes):
+        with _lock(passes), engine.crew():
             stale = _stale(passes, force=options.force)
             again = _first_changed(passes) if options.force else len(passes)
             for one in passes[:again]:

@@ -75,7 +75,7 @@ def write_dataset(folder: str | Path, *batches: pa.RecordBatch) -> str:
     return str(path)
 
 
-def check_stage(stage: Stage, batch: pa.RecordBatch | None = None) -> None:
+def check_stage(stage: Stage, batch: pa.RecordBatch | None = None, *, beside: Sequence[str] = ()) -> None:
     """Check the seven laws on a stage that reads documents.
 
     pure: the same batch gives the same answer, and is not changed. declared: what is kept has the
@@ -84,7 +84,8 @@ def check_stage(stage: Stage, batch: pa.RecordBatch | None = None) -> None:
     text and a null url are no error. portable: a pickled stage has the same digest and settings,
     and settings survive their TOML form. seeded: draws do not depend on the order of documents.
 
-    `batch` gives documents of the stage's own kind; edge cases are added to it.
+    `batch` gives documents of the stage's own kind; edge cases are added to it. `beside` names datasets that
+    the stage reads as further sources, whatever its first source is.
 
     Raises:
         AssertionError: A law is broken; its name comes first in the message.
@@ -92,7 +93,7 @@ def check_stage(stage: Stage, batch: pa.RecordBatch | None = None) -> None:
     docs = _with_edges(batch)
     _check_portable(stage)
     if type(stage).split is Stage.split:
-        _check_tasks(stage, docs)
+        _check_tasks(stage, docs, beside)
         return
     first = _split(stage, docs, "total")
     _check_declared(stage, docs.schema, first)
@@ -177,15 +178,15 @@ def _check_portable(stage: Stage) -> None:
     assert again == stage, f"portable: {stage.name} changes on its way through TOML"
 
 
-def _check_tasks(stage: Stage, batch: pa.RecordBatch) -> None:
+def _check_tasks(stage: Stage, batch: pa.RecordBatch, beside: Sequence[str]) -> None:
     """Run a planned stage, or each step of a chain, twice over one dataset and once over it cut in parts."""
     with tempfile.TemporaryDirectory() as folder:
         whole = write_dataset(f"{folder}/whole", batch)
         half = len(batch) // 2
         parts = write_dataset(f"{folder}/parts", batch.slice(0, half), batch.slice(half), batch.slice(0, 0))
-        first = _run(stage, [whole], f"{folder}/a")
-        _same("pure", first, _run(stage, [whole], f"{folder}/b"))
-        cut = _run(stage, [parts], f"{folder}/c")
+        first = _run(stage, [whole, *beside], f"{folder}/a")
+        _same("pure", first, _run(stage, [whole, *beside], f"{folder}/b"))
+        cut = _run(stage, [parts, *beside], f"{folder}/c")
         if "text" in first.kept.schema.names:
             _check_declared(stage, batch.schema, first)
             assert first.kept.schema.equals(cut.kept.schema), f"declared: {stage.name} has two schemas"
@@ -193,7 +194,7 @@ def _check_tasks(stage: Stage, batch: pa.RecordBatch) -> None:
                 f"local: {stage.name} keeps other documents when its input is cut into parts"
             )
         empty = write_dataset(f"{folder}/empty", batch.slice(0, 0))
-        nothing = _run(stage, [empty], f"{folder}/d")
+        nothing = _run(stage, [empty, *beside], f"{folder}/d")
         assert not len(nothing.kept) and not len(nothing.rejected), f"total: {stage.name} made rows from none"
 
 

@@ -247,3 +247,24 @@ def test_the_example_recipes_are_valid(path: Path) -> None:
     found = load(path)
     assert found.sources
     assert found.passes()[-1].target == found.target
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        ("fineweb", "minhash.duplicate"),
+        ("refinedweb", "minhash.duplicate"),
+        ("dclm", "ngram.seen"),
+        ("gpt2-overlap", None),
+    ],
+)
+def test_the_example_recipes_run(name: str, rule: str | None) -> None:
+    Path("examples").symlink_to(EXAMPLES.parent)
+    found = load(f"examples/recipes/{name}.toml")
+    dataset = found.run(options=Options(workers=1))
+    assert dataset.rows > 0
+    assert dataset.path == found.target
+    told = [stage for one in found.passes() for stage in Dataset(one.target).manifest["stages"]]
+    assert [stage["name"] for stage in told] == [stage.name for stage in found.stages]
+    if rule is not None:
+        assert sum(stage["rules"].get(rule, {"documents": 0})["documents"] for stage in told) >= 10

@@ -172,7 +172,7 @@ command = Root(
     Like cp, the last path is the target. The same command again goes on where it stopped.
     """,
 )
-for _part in (crawl, filter, dedup, shard, tools.run, tools.report, tools.explain):
+for _part in (crawl, filter, dedup, shard, tools.run, tools.report, tools.explain, tools.sweep):
     command.add_command(_part)
 click.version_option(__version__, prog_name="corpuskit", message="%(prog)s %(version)s")(command)
 

@@ -1,4 +1,4 @@
-"""`corpuskit run`, `explain` and `report`: what is done with whole recipes and finished datasets."""
+"""`corpuskit run`, `explain`, `report` and `sweep`: what is done with recipes and finished datasets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from corpuskit.cli import progress
 from corpuskit.cli.options import CONTEXT, JSON, RUN_OPTIONS, VERBOSE, Running, check_target
 from corpuskit.errors import UsageError
 
-__all__ = ["explain", "report", "run"]
+__all__ = ["explain", "report", "run", "sweep"]
 
 _DATASET = click.Argument(["dataset"], type=click.Path())
 
@@ -53,6 +53,18 @@ def _report(dataset: str, as_json: bool, as_html: bool, **_: Any) -> None:
         click.echo(report_on(dataset).html())
     else:
         _show_report(dataset, as_json)
+
+
+def _sweep(
+    dataset: str, rule: str, bounds: tuple[float, float], as_json: bool, verbose: bool, **given: Any
+) -> None:
+    from corpuskit.sweep import sweep as sweep_over
+
+    found = sweep_over(dataset, rule, *bounds, **given)
+    if as_json:
+        progress.print_json(found.json())
+    else:
+        click.echo(found.text().rstrip("\n"))
 
 
 def _show_report(path: str, as_json: bool) -> None:
@@ -105,5 +117,36 @@ report = click.Command(
     ],
     help="""Show the way from the first input to a dataset: what every stage and rule kept and rejected.""",
     short_help="Show what every stage and rule kept and rejected.",
+    context_settings=CONTEXT,
+)
+
+sweep = click.Command(
+    "sweep",
+    callback=_sweep,
+    params=[
+        _DATASET,
+        click.Argument(["rule"], metavar="RULE"),
+        click.Argument(["bounds"], nargs=2, type=click.FLOAT, metavar="LOW HIGH"),
+        click.Option(
+            ["--steps"],
+            type=click.IntRange(min=1),
+            default=5,
+            show_default=True,
+            help="How many bounds to try, from LOW to HIGH.",
+        ),
+        click.Option(
+            ["--direction"],
+            type=click.Choice(["min", "max"]),
+            help="With a signal as RULE: whether the bound is a least or a greatest value.",
+        ),
+        JSON,
+        VERBOSE,
+    ],
+    help="""Show what other bounds of a rule would keep, without running anything again.
+
+    RULE is the name of a rule such as gopher.word_count.min, one of your own such as
+    tables/mine.toml:word_count.min, or a signal that DATASET holds as a column. For each bound: the documents and words it keeps, and ten documents close to it.
+    """,
+    short_help="Show what other bounds of a rule would keep.",
     context_settings=CONTEXT,
 )

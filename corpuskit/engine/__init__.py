@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 from corpuskit import files
 from corpuskit.dataset import Dataset
-from corpuskit.engine.local import Job, perform_all
+from corpuskit.engine.local import Job, crew, perform_all
 from corpuskit.engine.target import Source, Target, describe_sources
 from corpuskit.errors import InputError, TooManyBadRecords
 from corpuskit.stage import Chain, Stage, Task
 
-__all__ = ["Options", "Outlook", "Progress", "outlook", "run"]
+__all__ = ["Options", "Outlook", "Progress", "crew", "outlook", "run"]
 
 ENGINE_BAD_RULES = frozenset({"engine.crash", "engine.timeout"})
 
@@ -74,7 +74,7 @@ def run(
     place = Target(str(target))
     label = _Label(chosen, describe_sources(place.path, paths))
     place.check_foreign() if options.force else place.check(*label)  # before the lock leaves a trace
-    with files.lock(place.path):
+    with files.lock(place.path), crew():
         if options.force:
             place.clear()
         if isinstance(chosen[0], Chain):

@@ -7,7 +7,9 @@ concurrent.futures all fail the test of tests/engine/test_kill.py for that reaso
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pickle
 import signal
 import socket
 import subprocess
@@ -15,7 +17,8 @@ import sys
 import tempfile
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -29,7 +32,7 @@ from corpuskit.stage import Stage, Task
 if TYPE_CHECKING:
     from corpuskit.engine import Options
 
-__all__ = ["Job", "perform_all"]
+__all__ = ["Job", "crew", "perform_all"]
 
 DOCUMENT_STRIKES = 3
 TASK_STRIKES = 10
@@ -64,7 +67,19 @@ class _Counts:
 
 
 @dataclass
-class _Worker:
+class _Strikes:
+    """Who has killed how many workers, and what is to be done about it."""
+
+    starts: int = 0
+    tasks: Counter[int] = field(default_factory=Counter)
+    documents: Counter[tuple[int, str]] = field(default_factory=Counter)
+    verdicts: dict[int, dict[str, str]] = field(default_factory=dict)
+
+
+@dataclass
+class Worker:
+    """One worker process, and what it is doing."""
+
     process: subprocess.Popen[bytes]
     connection: Connection
     notebook: Notebook
@@ -74,14 +89,74 @@ class _Worker:
     overdue: bool = False
 
 
-@dataclass
-class _Strikes:
-    """Who has killed how many workers, and what is to be done about it."""
+class Crew:
+    """Worker processes, which outlive the jobs they are given."""
 
-    starts: int = 0
-    tasks: Counter[int] = field(default_factory=Counter)
-    documents: Counter[tuple[int, str]] = field(default_factory=Counter)
-    verdicts: dict[int, dict[str, str]] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self._pages = tempfile.TemporaryDirectory(prefix="corpuskit-")
+        self._started = 0
+        self.workers: list[Worker] = []
+
+    def start(self) -> None:
+        """Start one more worker."""
+        ours, theirs = socket.socketpair()
+        page = Path(self._pages.name) / str(self._started)
+        self._started += 1
+        Notebook.create(page)
+        begin = "from corpuskit.engine.worker import main; main()"
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter, our own code
+            [sys.executable, "-c", begin, str(theirs.fileno()), str(page)],
+            pass_fds=[theirs.fileno()],
+            stdout=subprocess.DEVNULL,
+            env={
+                **os.environ,
+                IN_WORKER: "1",
+                "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+            },
+            process_group=0,
+        )
+        theirs.close()
+        connection = Connection(ours.detach())
+        connection.send(sys.path)
+        self.workers.append(Worker(process, connection, Notebook(page)))
+
+    def bury(self, worker: Worker) -> int:
+        """Let a dead worker go; return its exit status."""
+        self.workers.remove(worker)
+        worker.connection.close()
+        worker.notebook.close()
+        return worker.process.wait()
+
+    def stop(self) -> None:
+        """Kill all workers, whatever they are doing."""
+        for worker in self.workers:
+            worker.process.kill()
+        while self.workers:
+            self.bury(self.workers[0])
+
+    def close(self) -> None:
+        """Stop, and leave nothing behind."""
+        self.stop()
+        self._pages.cleanup()
+
+
+_CREW: ContextVar[Crew | None] = ContextVar("_CREW", default=None)
+
+
+@contextlib.contextmanager
+def crew() -> Iterator[Crew]:
+    """Keep workers for all jobs of a block, those of blocks within it too: starting one takes a second."""
+    known = _CREW.get()
+    if known is not None:
+        yield known
+        return
+    hired = Crew()
+    token = _CREW.set(hired)
+    try:
+        yield hired
+    finally:
+        _CREW.reset(token)
+        hired.close()
 
 
 def perform_all(job: Job, todo: Sequence[Todo], total: int, options: Options) -> None:
@@ -94,84 +169,52 @@ def perform_all(job: Job, todo: Sequence[Todo], total: int, options: Options) ->
         raise UsageError(
             "a run was started inside a worker", fix="guard your script with: if __name__ == '__main__':"
         )
-    with tempfile.TemporaryDirectory(prefix="corpuskit-") as folder:
-        supervisor = _Supervisor(job, todo, total, options, Path(folder))
+    with crew() as hired:
         try:
-            supervisor.run()
-        finally:
-            supervisor.stop()
+            _Supervisor(job, todo, total, options, hired).run()
+        except BaseException:
+            hired.stop()  # they are in the middle of tasks nobody waits for
+            raise
 
 
 class _Supervisor:
-    def __init__(self, job: Job, todo: Sequence[Todo], total: int, options: Options, folder: Path) -> None:
-        self._job, self._options, self._folder = job, options, folder
+    def __init__(self, job: Job, todo: Sequence[Todo], total: int, options: Options, hired: Crew) -> None:
+        self._job, self._options, self._crew = job, options, hired
+        self._main = _main_path(job.stages)
         self._waiting: deque[Todo] = deque(todo)
         self._left = len(todo)
         self._total = total
         self._counts = _Counts(done=total - len(todo))
         self._strikes = _Strikes()
-        self._workers: list[_Worker] = []
         self._size = max(1, min(options.workers or len(os.sched_getaffinity(0)), len(todo)))
 
     def run(self) -> None:
         self._tell()
         while self._left:
-            while len(self._workers) < min(self._size, self._left):
-                self._workers.append(self._start())
+            while len(self._crew.workers) < min(self._size, self._left):
+                self._crew.start()
             self._hand_out()
-            by_connection = {worker.connection: worker for worker in self._workers}
+            by_connection = {worker.connection: worker for worker in self._crew.workers}
             for connection in wait(list(by_connection), _POLL_SECONDS):
                 self._receive(by_connection[connection])  # type: ignore[index]
             self._check_time()
 
-    def stop(self) -> None:
-        for worker in self._workers:
-            worker.process.kill()
-        for worker in self._workers:
-            worker.process.wait()
-            worker.connection.close()
-
-    def _start(self) -> _Worker:
-        ours, theirs = socket.socketpair()
-        number = self._counts.restarts * 1000 + len(self._workers)
-        page = self._folder / f"{number}-{time.monotonic_ns()}"
-        Notebook.create(page)
-        start = "from corpuskit.engine.worker import main; main()"
-        command = [sys.executable, "-c", start, str(theirs.fileno()), str(page)]
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter, our own code
-            command,
-            pass_fds=[theirs.fileno()],
-            stdout=subprocess.DEVNULL,
-            stdin=None if self._reads_standard_input() else subprocess.DEVNULL,
-            env={
-                **os.environ,
-                IN_WORKER: "1",
-                "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-            },
-            process_group=0,
-        )
-        theirs.close()
-        connection = Connection(ours.detach())
-        connection.send(sys.path)
-        connection.send(_main_path(self._job.stages))
-        return _Worker(process, connection, Notebook(page))
-
-    def _reads_standard_input(self) -> bool:
-        return any(item.path == "-" for _, _, task in self._waiting for item in task.inputs)
-
     def _hand_out(self) -> None:
-        for worker in self._workers:
-            if worker.ready and worker.todo is None and self._waiting:
+        busy = sum(worker.todo is not None for worker in self._crew.workers)
+        for worker in self._crew.workers:
+            if busy < self._size and worker.ready and worker.todo is None and self._waiting:
+                busy += 1
                 worker.todo = self._waiting.popleft()
                 worker.started = time.monotonic()
                 number, key, task = worker.todo
                 verdicts = self._strikes.verdicts.get(number, {})
                 try:
-                    worker.connection.send((self._job.stages, task, number, key, self._job.folder, verdicts))
+                    order = (self._job.stages, task, number, key, self._job.folder, verdicts)
+                    worker.connection.send((self._main, pickle.dumps(order)))
                 except OSError:  # it died in between; _receive sees the end of its pipe
                     continue
 
-    def _receive(self, worker: _Worker) -> None:
+    def _receive(self, worker: Worker) -> None:
         try:
             message = worker.connection.recv()
         except (EOFError, OSError):
@@ -195,11 +238,10 @@ class _Supervisor:
         else:
             raise WorkerFailed(f"{self._job.name} failed in a worker:\n{rest[0]}")
 
-    def _bury(self, worker: _Worker) -> None:
+    def _bury(self, worker: Worker) -> None:
         """Take note of a dead worker: who is to blame, and put its task back in front."""
-        self._workers.remove(worker)
-        worker.connection.close()
-        status = worker.process.wait()
+        key, _ = worker.notebook.read()
+        status = self._crew.bury(worker)
         self._counts.restarts += 1
         if worker.todo is None:
             self._strikes.starts += 1
@@ -214,7 +256,6 @@ class _Supervisor:
                 f"a worker died ({_death(status)}) and standard input cannot be read twice",
                 fix="write the stream to a file and read that",
             )
-        key, _ = worker.notebook.read()
         if key:
             self._blame(number, key, "engine.timeout" if worker.overdue else "engine.crash")
         else:
@@ -234,7 +275,7 @@ class _Supervisor:
 
     def _check_time(self) -> None:
         now = time.monotonic()
-        for worker in self._workers:
+        for worker in self._crew.workers:
             if worker.todo is None:
                 continue
             key, deadline = worker.notebook.read()
@@ -255,7 +296,7 @@ class _Supervisor:
                 rows_in=self._counts.rows_in,
                 rows_out=self._counts.rows_out,
                 bytes_out=self._counts.bytes_out,
-                workers=len(self._workers),
+                workers=len(self._crew.workers),
                 restarts=self._counts.restarts,
             )
         )

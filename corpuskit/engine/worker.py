@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import mmap
 import os
+import pickle
 import queue
 import runpy
 import signal
@@ -45,6 +47,10 @@ class Notebook:
         self._page[_HEAD.size : _HEAD.size + len(data)] = data
         self._page[: _HEAD.size] = _HEAD.pack(deadline, len(data))
 
+    def close(self) -> None:
+        """Let the page go."""
+        self._page.close()
+
     def read(self) -> tuple[str, float]:
         """Return the document in hand (empty for none) and its deadline on the monotonic clock."""
         deadline, length = _HEAD.unpack(self._page[: _HEAD.size])
@@ -76,7 +82,6 @@ def main() -> None:
     connection = Connection(int(sys.argv[1]))
     notebook = Notebook(Path(sys.argv[2]))
     sys.path[:] = connection.recv()
-    _import_main(connection.recv())
     watch = _WorkerWatch(notebook)
     watch_with(watch)
     inbox = _listen(connection)
@@ -84,9 +89,10 @@ def main() -> None:
 
     connection.send(("ready",))
     while True:
-        stages, task, number, key, folder, verdicts = inbox.get()
-        watch.verdicts = verdicts
+        script, order = inbox.get()
         try:
+            _import_main(script)
+            stages, task, number, key, folder, watch.verdicts = pickle.loads(order)  # noqa: S301 - the driver's
             perform(stages, task, number, key, folder, lambda *counts: connection.send(("rows", *counts)))
             connection.send(("done", number))
         except CorpuskitError as error:
@@ -109,6 +115,7 @@ def _listen(connection: Connection) -> queue.SimpleQueue[Any]:
     return inbox
 
 
+@functools.cache
 def _import_main(path: str | None) -> None:
     """Make the classes of the driver's script importable as `__main__`, where a stage was defined there."""
     if path is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from corpuskit.errors import UsageError
 from corpuskit.filter import signals
 from corpuskit.filter.edits import Edits
 from corpuskit.filter.signals import SIGNALS, Lines
+from corpuskit.filter.signals.words import WORDS_BEFORE
 from corpuskit.filter.tables import BUILT_IN, SPAN_SIGNALS, WORD_LISTS, Rule, Table, load_all
 from corpuskit.kernels.utf8 import Offsets
 from corpuskit.settings import setting, suggest
@@ -34,7 +35,8 @@ class Rules(Stage):
     Tables are applied in the order given, each to what the one before left: first its spans and lines are
     cut, then its document rules see the rest. Every broken rule is recorded, also of a document that is
     rejected already. A signal that is null (undefined) breaks no rule. Signals become columns, of the text
-    as it is kept.
+    as it is kept. `removed_word_ratio` alone looks back: before a table cuts, the words of each text are
+    counted, and its document rules see what share of them its cuts took away.
 
     A reject that is a cut has a bound but no value. Where a line breaks several rules, the first has the span
     of bytes, the others an empty span where it begins. Blank lines go with the lines they set apart.
@@ -79,8 +81,18 @@ class Rules(Stage):
     @cached_property
     def _columns(self) -> tuple[str, ...]:
         """The signals that become columns, in the order of the tables."""
-        used = [rule.signal for table in self._tables for rule in table.scoped("document")]
+        used = [
+            name
+            for table in self._tables
+            for name in [*(rule.signal for rule in table.scoped("document")), *table.signals]
+        ]
         return tuple(dict.fromkeys([*(used if self.keep_signals else []), *self.signals]))
+
+    @cached_property
+    def _counts_removed(self) -> bool:
+        """Whether the words before each table's cuts must be counted."""
+        rules = [rule.signal for table in self._tables for rule in table.rules]
+        return "removed_word_ratio" in (*rules, *self._columns)
 
     def writes(self, schema: pa.Schema) -> pa.Schema:
         """Say which signals become columns."""
@@ -92,7 +104,7 @@ class Rules(Stage):
     def content(self) -> Mapping[str, str]:
         """Return the digests of the tables, in their order, and of the word lists their signals use."""
         found = {f"table {number} {table.name}": table.sha256 for number, table in enumerate(self._tables, 1)}
-        used = {rule.signal for table in self._tables for rule in table.rules} | set(self.signals)
+        used = {rule.signal for table in self._tables for rule in table.rules} | set(self._columns)
         lists = {name: path for name, path in WORD_LISTS.items() if name in used}
         return found | {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in lists.values()}
 
@@ -101,6 +113,8 @@ class Rules(Stage):
         judged = _Judged(batch, self.name)
         tables = () if self.signals_only else self._tables
         for number, table in enumerate(tables):
+            if table.cuts and self._counts_removed:
+                judged.count_words()
             judged.cut_spans(table.scoped("span"))
             judged.cut_lines(table.scoped("line"))
             final = not any(later.cuts for later in tables[number + 1 :])
@@ -149,6 +163,15 @@ class _Judged:
         self._stale |= {name: self._none.copy() for name in old}
         return {name: self._values[name] for name in names}
 
+    def count_words(self) -> None:
+        """Note how many words the texts have before a table cuts them, for `removed_word_ratio`."""
+        before = self.values(["word_count"])["word_count"]
+        at = self._now.schema.get_field_index(WORDS_BEFORE)
+        add = self._now.append_column if at < 0 else partial(self._now.set_column, at)
+        self._now = add(WORDS_BEFORE, before)
+        self._values.pop("removed_word_ratio", None)
+        self._stale.pop("removed_word_ratio", None)
+
     def judge(self, rules: Sequence[Rule], columns: Sequence[str]) -> None:
         """Reject the documents that break rules; signals for `columns` are computed on the way."""
         values = self.values(list(dict.fromkeys([*(rule.signal for rule in rules), *columns])))
@@ -186,8 +209,8 @@ class _Judged:
             return
         first = self._edits.offsets[rows]
         cuts = self._edits.cut(first + starts, first + ends)
-        at = self._batch.schema.get_field_index("text")
-        self._now = self._batch.set_column(at, self._batch.schema.field(at), self._edits.text)
+        at = self._now.schema.get_field_index("text")
+        self._now = self._now.set_column(at, self._now.schema.field(at), self._edits.text)
         for stale in self._stale.values():
             stale[rows] = True
         heads = np.searchsorted(cuts.which, np.arange(len(rows)))  # the first piece of each span

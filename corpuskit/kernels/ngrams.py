@@ -71,3 +71,40 @@ def _ngrams(words: Hashes, word_offsets: Offsets, n: Int, offsets: Offsets, out:
         for i in range(1, runs):
             rolling = rolling * _BASE + words[first + size + i - 1] - words[first + i - 1] * oldest
             out[put + i] = mix64(rolling + salt)
+
+
+def window_minima(hashes: Hashes, offsets: Offsets, size: int) -> tuple[Hashes, Offsets]:
+    """Return the least of every `size` hashes in a row, for the hashes of each text.
+
+    Two equal stretches of text have the same least hash, wherever they are: it can choose the same place
+    for both, and neighbouring stretches mostly share one (Schleimer et al. 2003, winnowing).
+
+    Returns:
+        The minima (uint64), and their offsets (int64, one more than there are texts).
+
+    >>> minima, offsets = window_minima(np.array([5, 3, 4, 6, 1], np.uint64), np.array([0, 4, 5]), 2)
+    >>> minima.tolist(), offsets.tolist()
+    ([3, 3, 4], [0, 3, 3])
+    """
+    bounds = np.zeros(len(offsets), np.int64)
+    np.cumsum(np.maximum(np.diff(offsets) - (size - 1), 0), out=bounds[1:])
+    out = np.empty(int(bounds[-1]), np.uint64)
+    _minima(readonly(hashes), readonly(offsets), size, readonly(bounds), out)
+    return out, bounds
+
+
+@kernel
+def _minima(hashes: Hashes, offsets: Offsets, size: Int, bounds: Offsets, out: Hashes) -> None:
+    for text in range(len(offsets) - 1):
+        first = offsets[text]
+        least = first - 1  # where the least of the last window stood
+        for i in range(bounds[text + 1] - bounds[text]):
+            at = first + i
+            if least < at:
+                least = at
+                for j in range(at + 1, at + size):
+                    if hashes[j] <= hashes[least]:
+                        least = j
+            elif hashes[at + size - 1] <= hashes[least]:
+                least = at + size - 1
+            out[bounds[text] + i] = hashes[least]

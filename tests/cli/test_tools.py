@@ -1,4 +1,4 @@
-"""`run`, `report` and `explain` on the command line."""
+"""`run`, `report`, `explain` and `sweep` on the command line."""
 
 from __future__ import annotations
 
@@ -85,3 +85,33 @@ def test_explain_and_report(runner: CliRunner) -> None:
     assert told["documents"] == 1
     assert runner.invoke(command, ["report", "out", "--html"]).stdout.startswith("<!doctype html>")
     assert runner.invoke(command, ["report", "nowhere"]).exit_code == 3
+
+
+def test_sweep(runner: CliRunner, dataset: str) -> None:
+    assert runner.invoke(command, ["filter", "rules", dataset, "s", "--signals-only", "-q"]).exit_code == 0
+    call = ["sweep", "s", "gopher.word_count.min", "3", "7", "--steps", "2"]
+    result = runner.invoke(command, call)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert [line.split()[:3] for line in result.stdout.splitlines() if line.startswith(">=")] == [
+        [">=", "3", "7"],
+        [">=", "7", "3"],
+    ]
+    told = json.loads(runner.invoke(command, [*call, "--json"]).stdout)
+    assert [step["documents"] for step in told["steps"]] == [7, 3]
+    given = ["sweep", "s", "word_count", "3", "7", "--direction", "max", "--json"]
+    assert len(json.loads(runner.invoke(command, given).stdout)["steps"]) == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "error"),
+    [
+        (["word_count", "1", "2"], 3, "has no column 'word_count'"),
+        (["gopher.word_count.min", "1"], 2, "takes 2 values"),
+        (["gopher.word_count.min", "1", "two"], 2, "'two' is not a valid float"),
+        (["gopher.none", "1", "2"], 2, "no rule and no signal 'gopher.none'"),
+    ],
+)
+def test_wrong_sweeps(runner: CliRunner, dataset: str, arguments: list[str], status: int, error: str) -> None:
+    result = runner.invoke(command, ["sweep", dataset, *arguments])
+    assert (result.exit_code, result.stdout) == (status, "")
+    assert error in result.stderr

@@ -139,6 +139,17 @@ AT_AND_BEYOND |= {
     if name.startswith("c4.") and "bad_word" not in name
 }
 
+OWN = {
+    "symbol_word_ratio.max": (" ".join(words(20)) + "#...", " ".join(words(19)) + "#..."),
+    "stop_word_occurrences.min": ("the plan or the other", "the plan or another"),
+}
+"""What DCLM and RedPajama-V2 have besides Gopher's rules."""
+
+for table in ("dclm", "redpajama2"):
+    names = {rule.name.removeprefix(f"{table}.") for rule in load(table).scoped("document")}
+    known = {name.removeprefix("gopher."): texts for name, texts in AT_AND_BEYOND.items()} | OWN
+    AT_AND_BEYOND |= {f"{table}.{name}": known[name] for name in names}
+
 KEPT_AND_CUT = {
     "c4.line_longest_word.max": (
         [f"A line with a word of {'x' * 1000} letters."],
@@ -192,6 +203,41 @@ KEPT_AND_CUT |= {
     if name != "c4.line_ends_terminal"
 }
 
+KEPT_AND_CUT |= {
+    "refinedweb.line_upper_ratio.max": (["Half OF IT is"], ["MORE Than HALF"]),
+    "refinedweb.line_numeric": (["Route 66"], ["12 34", "1,024 (2.5)"]),
+    "refinedweb.line_is_counter": (["3 likes and more", "3 apples"], ["3 likes", "1.2K Shares"]),
+    "refinedweb.line_word_count.min": (["Home page"], ["Home", "Contact..."]),
+    "dclm.text_url": (
+        ["It stands at example.org and on port 80."],
+        [" https://www.example.org/a?b=c", " www.example.org", " http://example.org/a_(b)"],
+    ),
+}
+
+CUT_WITHIN = {
+    "refinedweb.sign_in": [
+        ("Please sign-in to comment.", "Please sign-in to comment."),
+        (
+            "Sign-in one two three four five six seven eight nine.",
+            "one two three four five six seven eight nine.",
+        ),
+        ("Sign-in one two three four five six seven eight nine ten.", None),
+    ],
+    "refinedweb.read_more": [
+        ("The pier has reopened. Read more...", "The pier has reopened."),
+        ("Read more... about the pier.", None),
+    ],
+    "refinedweb.items_in_cart": [
+        ("There are items in cart for you.", "There are for you."),
+        ("The items in carts are for you.", None),
+    ],
+    "dclm.excess_newlines": [
+        ("One line.\n\n\n\nAnother line.", "One line.\n\nAnother line."),
+        ("a\n\nb", None),
+    ],
+}
+"""For each rule that cuts within a line: texts and what is left of them; null where nothing goes."""
+
 RULES = {rule.name: rule for table in BUILT_IN for rule in load(table).rules}
 
 
@@ -205,12 +251,12 @@ def value(rule: Rule, text: str) -> float:
 
 def test_every_built_in_rule_has_golden_cases() -> None:
     documents_of = {name for name, rule in RULES.items() if rule.scope == "document"}
-    papers = ("gopher.", "c4.", "c4-fineweb.", "fineweb.")  # rules on URLs: test_url
-    assert {name for name in documents_of if name.startswith(papers)} == set(AT_AND_BEYOND)
-    assert {name for name in set(RULES) - documents_of if name.startswith(papers)} == set(KEPT_AND_CUT)
+    elsewhere = {name for name in RULES if ".url_" in name} | {"refinedweb.removed_word_ratio.max"}
+    assert documents_of - elsewhere == set(AT_AND_BEYOND)
+    assert set(RULES) - documents_of == set(KEPT_AND_CUT) | set(CUT_WITHIN)
 
 
-@pytest.mark.parametrize("table", ["gopher", "c4", "c4-fineweb", "fineweb"])
+@pytest.mark.parametrize("table", BUILT_IN)
 def test_good_prose_breaks_no_rule_and_loses_nothing(table: str) -> None:
     split = Rules(tables=(table,)).split(documents([GOOD]))
     assert split.rejected.to_pylist() == []
@@ -255,3 +301,35 @@ def test_a_line_or_span_beyond_the_bound_is_cut(name: str, cut: str) -> None:
     assert (row["rule"], row["bound"], row["value"]) == (name, RULES[name].bound, None)
     start = len(first) + (RULES[name].scope == "line")
     assert (row["start"], row["end"]) == (start, start + len(span.encode()))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "left"), [(name, *texts) for name, cases in CUT_WITHIN.items() for texts in cases]
+)
+def test_a_phrase_is_cut_from_its_line(name: str, text: str, left: str | None) -> None:
+    expected = text if left is None else left
+    split = apply(name, f"{GOOD}{text}")
+    assert split.kept["text"].to_pylist() == [f"{GOOD}{expected}"]
+    spans = [row for row in split.rejected.to_pylist() if row["rule"] == name]
+    assert sum(row["end"] - row["start"] for row in spans) == len(text) - len(expected)
+
+
+@pytest.mark.parametrize(("words_left", "kept"), [(38, True), (37, False)])
+def test_refinedweb_drops_a_page_that_loses_more_than_a_twentieth_of_its_words(
+    words_left: int, kept: bool
+) -> None:
+    name = "refinedweb.removed_word_ratio.max"
+    split = apply(name, f"{' '.join(words(words_left))}\nHome\nContact\n")  # two words go
+    assert len(split.kept) == kept
+    (value,) = [row["value"] for row in split.rejected.to_pylist() if row["rule"] == name] or [0.05]
+    assert value == pytest.approx(2 / (words_left + 2))
+    if kept:
+        assert split.kept["removed_word_ratio"].to_pylist() == [0.05]
+
+
+def test_words_that_an_earlier_table_removed_do_not_count() -> None:
+    page = " ".join([*words(60), *["http://example.org/"] * 9, "the", "with"])
+    split = Rules(tables=("dclm", "refinedweb")).split(documents([f"{page}\nHome\n"]))
+    assert split.kept["removed_word_ratio"].to_pylist() == [pytest.approx(1 / 63)]
+    again = Rules(tables=("dclm", "refinedweb", "fineweb-url")).split(documents([f"{page}\nHome\n"]))
+    assert again.kept["removed_word_ratio"].to_pylist() == [pytest.approx(1 / 63)]

@@ -65,6 +65,7 @@ def broken(result: Split) -> list[str]:
         Rules(tables=BUILT_IN),
         Rules(tables=("c4", "gopher"), signals=("char_count", "word_count")),
         Rules(tables=("c4",), keep_signals=False),
+        Rules(tables=("dclm", "refinedweb", "c4", "redpajama2")),
         Rules(signals_only=True),
         Rules(tables=(), signals=("upper_word_ratio",)),
     ],
@@ -114,6 +115,14 @@ def test_zero_is_a_bound_and_absence_is_off(tmp_path: Path) -> None:
 def test_a_true_or_false_signal_is_one_or_zero(tmp_path: Path) -> None:
     table = write(tmp_path, "mine", {"name": "digits", "signal": "line_numeric", "max": 0, "scope": "line"})
     assert split(Rules(tables=(table,)), ["a\n12\nb"]).kept["text"].to_pylist() == ["a\nb"]
+
+
+def test_the_signals_a_table_lists_become_columns_unless_signals_are_not_kept() -> None:
+    kept = split(Rules(tables=("redpajama2",), signals_only=True), [PROSE]).kept
+    assert kept["word_entropy"].to_pylist()[0] > 2
+    assert len(kept) == 1
+    plain = split(Rules(tables=("redpajama2",), keep_signals=False, signals=("char_count",)), [PROSE]).kept
+    assert {"char_count"} == set(plain.schema.names) - set(documents([]).schema.names)
 
 
 # Cuts

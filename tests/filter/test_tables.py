@@ -26,7 +26,7 @@ def test_built_in_tables_cite_a_source_for_every_rule(name: str) -> None:
 
 
 def test_the_tables_of_the_papers_are_built_in() -> None:
-    assert {"gopher", "c4", "c4-fineweb", "fineweb"} <= set(BUILT_IN)
+    assert {"gopher", "c4", "c4-fineweb", "fineweb", "refinedweb", "dclm", "redpajama2"} <= set(BUILT_IN)
 
 
 def test_bad_words_carry_their_licence_and_are_the_english_list() -> None:
@@ -171,6 +171,16 @@ def test_two_tables_of_one_name_are_refused(tmp_path: Path) -> None:
         load_all(["gopher", mine])
     with pytest.raises(UsageError, match="both called 'gopher'"):
         load_all(["gopher", "gopher"])
+
+
+def test_a_table_may_list_signals_that_it_does_not_judge(tmp_path: Path) -> None:
+    table = load(write(tmp_path, f'signals = ["char_count", "word_entropy"]\n{ROW}'))
+    assert table.signals == ("char_count", "word_entropy")
+    with pytest.raises(UsageError, match="unknown signal 'char_cuont'") as caught:
+        load(write(tmp_path, f'signals = ["char_cuont"]\n{ROW}'))
+    assert caught.value.fix == "did you mean 'char_count'?"
+    with pytest.raises(UsageError, match="signals wants a list"):
+        load(write(tmp_path, f'signals = "char_count"\n{ROW}'))
 
 
 def test_no_signal_is_of_two_scopes() -> None:

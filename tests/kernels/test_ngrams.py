@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpuskit.kernels.ngrams import ngram_hashes
+from corpuskit.kernels.ngrams import ngram_hashes, window_minima
 
 MASK = 2**64 - 1
 TEXTS = st.lists(st.lists(st.integers(0, 5) | st.integers(0, MASK), max_size=12), max_size=5)
@@ -42,3 +42,13 @@ def test_order_matters():
 def test_a_run_has_a_word():
     with pytest.raises(ValueError, match="at least one word"):
         ngram_hashes(np.zeros(1, np.uint64), np.array([0, 1]), 0)
+
+
+@given(st.lists(st.lists(st.integers(0, 9), max_size=30), max_size=4), st.integers(1, 7))
+def test_minima_equal_their_twin(texts, size):
+    hashes = np.array([value for text in texts for value in text], np.uint64)
+    offsets = np.concatenate([[0], np.cumsum([len(text) for text in texts])]).astype(np.int64)
+    minima, bounds = window_minima(hashes, offsets, size)
+    expected = [[min(text[at : at + size]) for at in range(len(text) - size + 1)] for text in texts]
+    assert np.diff(bounds).tolist() == [len(found) for found in expected]
+    assert minima.tolist() == [least for found in expected for least in found]

@@ -19,8 +19,8 @@ from types import MappingProxyType
 import pyarrow as pa
 
 from corpuskit.errors import UsageError
-from corpuskit.filter.signals import by_line, language, lines, phrases, repetition, url, words
-from corpuskit.filter.signals.by_line import Citations, Lines, citations, spans
+from corpuskit.filter.signals import by_line, diversity, language, lines, phrases, repetition, url, words
+from corpuskit.filter.signals.by_line import Lines, TextSpans, citations, spans
 from corpuskit.filter.signals.phrases import phrase_count
 from corpuskit.filter.signals.signal import Scan, Signal
 from corpuskit.settings import suggest
@@ -28,7 +28,7 @@ from corpuskit.settings import suggest
 __all__ = [
     "LINE_SIGNALS",
     "SIGNALS",
-    "Citations",
+    "TextSpans",
     "Lines",
     "Scan",
     "Signal",
@@ -41,7 +41,7 @@ __all__ = [
 
 _documents = {
     signal.name: signal
-    for module in (words, lines, repetition, phrases, language, url)
+    for module in (words, lines, repetition, diversity, phrases, language, url)
     for signal in module.SIGNALS
 }
 _lines = {signal.name: signal for signal in (*by_line.SIGNALS, *phrases.LINE_SIGNALS)}

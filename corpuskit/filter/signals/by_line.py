@@ -12,7 +12,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpuskit.filter.signals.lines import ENDS_ELLIPSIS, ENDS_QUOTE, ENDS_TERMINAL, line_table, look, trim
+from corpuskit.filter.signals.lines import (
+    BULLET,
+    ENDS_ELLIPSIS,
+    ENDS_QUOTE,
+    ENDS_TERMINAL,
+    line_table,
+    look,
+    trim,
+)
 from corpuskit.filter.signals.signal import Scan, Signal, counts, ratios
 from corpuskit.filter.signals.words import Column, words_of
 from corpuskit.kernels import Int, kernel
@@ -54,15 +62,15 @@ def spans(scan: Scan, columns: Mapping[str, pa.Array]) -> Lines:
 
 
 @dataclass(frozen=True)
-class Citations:
-    """Spans in the UTF-8 bytes of texts: `text` is the row, `starts` and `ends` are within that text."""
+class TextSpans:
+    """Spans in the UTF-8 bytes of texts, in order: `text` is the row, `starts` and `ends` are within it."""
 
     text: Column
     starts: Column
     ends: Column
 
 
-def citations(batch: pa.RecordBatch) -> Citations:
+def citations(batch: pa.RecordBatch) -> TextSpans:
     r"""Find what C4 strips before anything else: [1] (any digits, or none), [edit] and [citation needed].
 
     Source: Raffel et al. 2020 (C4; tfds `c4_utils`), whose pattern is
@@ -77,7 +85,7 @@ def citations(batch: pa.RecordBatch) -> Citations:
     table = np.empty((3, most), np.int64)
     count = _citations(data, offsets, table)
     text, starts, ends = table[:, :count]
-    return Citations(text, starts - offsets[text], ends - offsets[text])
+    return TextSpans(text, starts - offsets[text], ends - offsets[text])
 
 
 @kernel
@@ -154,18 +162,18 @@ def line_totals(scan: Scan) -> npt.NDArray[np.int64]:
     return out
 
 
-def _first_words(scan: Scan) -> npt.NDArray[np.int64]:
+def first_words(scan: Scan) -> npt.NDArray[np.int64]:
     """Return the number of the first word of each line, and of the word after the last."""
     starts = scan.once(words_of).starts
     return np.append(np.searchsorted(starts, scan.once(line_table).spans.first), len(starts))
 
 
 def _word_count(scan: Scan) -> pa.Array:
-    return counts(np.diff(scan.once(_first_words)))
+    return counts(np.diff(scan.once(first_words)))
 
 
 def _longest_word(scan: Scan) -> pa.Array:
-    first = scan.once(_first_words)[:-1]
+    first = scan.once(first_words)[:-1]
     chars = scan.once(words_of).chars
     return counts(np.maximum.reduceat(chars, first) if len(first) else chars)
 
@@ -185,6 +193,15 @@ def _upper_ratio(scan: Scan) -> pa.Array:
 def _numeric(scan: Scan) -> pa.Array:
     seen, _, digits, punctuation = scan.once(line_totals)
     return pa.array((digits > 0) & (digits + punctuation == seen))
+
+
+def _digit_ratio(scan: Scan) -> pa.Array:
+    seen, _, digits, _ = scan.once(line_totals)
+    return ratios(digits, seen)
+
+
+def _starts_bullet(scan: Scan) -> pa.Array:
+    return pa.array(scan.once(line_table).flags & BULLET > 0)
 
 
 def _is_counter(scan: Scan) -> pa.Array:
@@ -217,6 +234,18 @@ SIGNALS = (
         _upper_ratio,
     ),
     Signal("line_numeric", _BOOL, "Whether the line has digits and else punctuation only.", _numeric),
+    Signal(
+        "line_digit_ratio",
+        _FLOAT,
+        "Share of digits among the line's code points other than whitespace.",
+        _digit_ratio,
+    ),
+    Signal(
+        "line_starts_bullet",
+        _BOOL,
+        "Whether the line begins with a bullet (• and its kin; -, * and – if a space follows).",
+        _starts_bullet,
+    ),
     Signal("line_is_counter", _BOOL, 'Whether the line is a counter such as "3 likes".', _is_counter),
 )
 """Line signals.
@@ -224,5 +253,6 @@ SIGNALS = (
 Source: Raffel et al. 2020 (C4; tfds `c4_utils`): `line_word_count`, `line_longest_word` and
 `line_ends_terminal`, whose marks there are . ? ! and the straight double quotation mark; here also their kin
 of all scripts and the other closing quotation marks (” 」 』 »). Penedo et al. 2023 (RefinedWeb), appendix
-G.2: `line_upper_ratio`, `line_numeric`, `line_is_counter`.
+G.2: `line_upper_ratio`, `line_numeric`, `line_is_counter`. RedPajama-V2's list of quality signals:
+`line_digit_ratio`, `line_starts_bullet`.
 """

@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from corpuskit.filter.signals.sentences import count_sentences
 from corpuskit.filter.signals.signal import Scan, Signal, counts, ratios
 from corpuskit.filter.signals.words import Column, char_totals, word_totals
 from corpuskit.kernels import Int, kernel
 from corpuskit.kernels.bits import find
+from corpuskit.kernels.sentences import count_sentences
 from corpuskit.kernels.unicode import SPACE, TERMINAL
 from corpuskit.kernels.utf8 import Bytes, Offsets, before, class_of, decode, readonly
 

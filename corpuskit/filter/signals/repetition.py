@@ -49,7 +49,7 @@ def repeats(hashes: Hashes, offsets: Offsets) -> npt.NDArray[np.bool_]:
     [False, True, False, False]
     """
     out = np.zeros(len(hashes), np.bool_)
-    _repeats(readonly(hashes), readonly(offsets), _table(offsets), out)
+    _repeats(readonly(hashes), readonly(offsets), room_for(offsets), out)
     return out
 
 
@@ -83,14 +83,14 @@ def ngram_chars(scan: Scan) -> npt.NDArray[np.int64]:
     out = np.zeros((_LONGEST - 1, scan.rows), np.int64)
     most = int(np.diff(found.offsets).max(initial=0)) + 1
     places, repeated, first, times, upto = np.empty((5, most), np.int32)
-    table = _table(found.offsets)
+    table = room_for(found.offsets)
     seen = np.zeros(len(table), np.uint8)
     room = Room(np.empty(most, np.uint64), places, repeated, first, times, upto, table, seen)
     _ngram_chars(readonly(found.hashes), found.chars, readonly(found.offsets), room, out)
     return out
 
 
-def _table(offsets: Offsets) -> npt.NDArray[np.int32]:
+def room_for(offsets: Offsets) -> npt.NDArray[np.int32]:
     """Return room for a hash table of any one text: four times its items, a power of two."""
     most = int(np.diff(offsets).max(initial=0))
     return np.zeros(max(4, 1 << (4 * most - 1).bit_length()), np.int32)
@@ -120,6 +120,15 @@ def _first(table: npt.NDArray[np.int32], mask: Int, hashes: Hashes, item: Int) -
         place = (place + 1) & mask
     table[place] = item + 1
     return item
+
+
+@kernel
+def count_alike(table: npt.NDArray[np.int32], hashes: Hashes, times: npt.NDArray[np.int64]) -> None:
+    """Count each item with the first of its hash: `times` is 0 for the others. For use inside kernels."""
+    mask = _clear(table, len(hashes))
+    times[: len(hashes)] = 0
+    for item in range(len(hashes)):
+        times[_first(table, mask, hashes, item)] += 1
 
 
 @kernel

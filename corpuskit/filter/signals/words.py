@@ -24,6 +24,8 @@ Column = npt.NDArray[np.int64]
 
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
 """Source: Rae et al. 2021 (Gopher), section A1.1."""
+WORDS_BEFORE = "word_count before cuts"
+"""The column that tells `removed_word_ratio` how many words there were; it is never written to a dataset."""
 _LOWER_EIGHT = np.uint64(0x2020202020202020)
 _SPREAD = np.uint64(0xA648A7DD06839EB9)  # Found by trial: sends the eight words to eight of sixteen places.
 _STOP_KEYS = np.zeros(16, np.uint64)
@@ -42,6 +44,7 @@ class WordTotals(NamedTuple):
     upper: Column
     unspaced: Column
     stop_words: Column
+    stop_word_occurrences: Column
 
     @property
     def mostly_unspaced(self) -> npt.NDArray[np.bool_]:
@@ -58,6 +61,7 @@ class CharTotals(NamedTuple):
     hashes: Column
     ellipses: Column
     curly: Column
+    closing_curly: Column
     newlines: Column
 
 
@@ -103,7 +107,9 @@ def _sum_words(
             alphabetic += kind & LETTER > 0
             upper += kind & (UPPER | LOWER) == UPPER
             unspaced += kind & UNSPACED > 0
-            stop |= _stop_word(data, starts[word], ends[word])
+            found = _stop_word(data, starts[word], ends[word])
+            out[7, text] += found > 0
+            stop |= found
         out[0, text] = offsets[text + 1] - offsets[text]
         out[1, text] = length
         out[2, text] = longest
@@ -151,12 +157,13 @@ def _sum_chars(data: Bytes, offsets: Offsets, out: npt.NDArray[np.int64]) -> Non
     """Fill the rows of `out` in the order of `CharTotals`."""
     for text in range(len(offsets) - 1):
         start, end = offsets[text], offsets[text + 1]
-        inner = letters = hashes = curly = newlines = 0
+        inner = letters = hashes = curly = closing = newlines = 0
         for byte in data[start:end]:
             inner += byte & 0xC0 == 0x80
             letters += 97 <= (byte | 0x20) <= 122
             hashes += byte == 35
             curly += byte == 123
+            closing += byte == 125
             newlines += byte == 10
         ellipses = _dots(data, start, end)
         if inner:
@@ -168,7 +175,8 @@ def _sum_chars(data: Bytes, offsets: Offsets, out: npt.NDArray[np.int64]) -> Non
         out[2, text] = hashes
         out[3, text] = ellipses
         out[4, text] = curly
-        out[5, text] = newlines
+        out[5, text] = closing
+        out[6, text] = newlines
 
 
 @kernel
@@ -209,9 +217,32 @@ def _stop_word_count(scan: Scan) -> pa.Array:
     return counts(total.stop_words, total.mostly_unspaced)
 
 
+def _stop_word_occurrences(scan: Scan) -> pa.Array:
+    total = scan.once(word_totals)
+    return counts(total.stop_word_occurrences, total.mostly_unspaced)
+
+
+def _symbol_word_ratio(scan: Scan) -> pa.Array:
+    total = scan.once(char_totals)
+    return _per_word(scan, total.hashes + total.ellipses)
+
+
+def _curly_bracket_char_ratio(scan: Scan) -> pa.Array:
+    total = scan.once(char_totals)
+    return ratios(total.curly + total.closing_curly, total.chars)
+
+
 def _longest_word_length(scan: Scan) -> pa.Array:
     total = scan.once(word_totals)
     return counts(total.longest, total.words == 0)
+
+
+def _removed_word_ratio(scan: Scan) -> pa.Array:
+    left = scan.once(word_totals).words
+    if WORDS_BEFORE not in scan.batch.schema.names:
+        return ratios(np.zeros_like(left), left)
+    before = scan.column(WORDS_BEFORE).to_numpy()
+    return ratios(before - left, before)
 
 
 def _per_word(scan: Scan, part: Column) -> pa.Array:
@@ -252,6 +283,12 @@ SIGNALS = (
         lambda scan: _per_word(scan, scan.once(char_totals).ellipses),
     ),
     Signal(
+        "symbol_word_ratio",
+        _FLOAT,
+        "Hash marks and ellipses together (#, ... and …) a word.",
+        _symbol_word_ratio,
+    ),
+    Signal(
         "alphabetic_word_ratio",
         _FLOAT,
         "Share of the words that have a letter.",
@@ -277,6 +314,18 @@ SIGNALS = (
         _stop_word_count,
     ),
     Signal(
+        "stop_word_occurrences",
+        _INT,
+        "How often any of those eight words occurs; null where most words are of unspaced scripts.",
+        _stop_word_occurrences,
+    ),
+    Signal(
+        "removed_word_ratio",
+        _FLOAT,
+        "Share of the words that the last table with cuts took away; 0 where none did, null without words.",
+        _removed_word_ratio,
+    ),
+    Signal(
         "char_count",
         _INT,
         "Code points, whitespace included.",
@@ -285,9 +334,18 @@ SIGNALS = (
     Signal(
         "alphabetic_char_ratio", _FLOAT, "Share of the code points that are letters.", _alphabetic_char_ratio
     ),
+    Signal(
+        "curly_bracket_char_ratio",
+        _FLOAT,
+        "Share of the code points that are curly brackets, opening or closing.",
+        _curly_bracket_char_ratio,
+    ),
 )
 """Document signals of words and characters.
 
 Source: Rae et al. 2021 (Gopher), section A1.1. Stop words are counted once each (the paper: "at least two of
 the following"), in any case; length is the mean (the paper's word), not the median of some implementations.
+DCLM (arXiv:2406.11794): `stop_word_occurrences`, and `symbol_word_ratio`, where its code adds up what the
+paper of Gopher judges apart. Penedo et al. 2023 (RefinedWeb), appendix G.2: `removed_word_ratio`; a word that
+was cut in two counts as left.
 """

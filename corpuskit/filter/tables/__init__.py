@@ -8,7 +8,8 @@
     scope = "document"           # or "line": cut the line; or "span": cut what the signal finds
     languages = ["en"]           # judge only documents in these; those of unknown language are judged too
 
-`name`, `signal` and one of `min` and `max` are needed. The table's name is its file's, without `.toml`.
+`name`, `signal` and one of `min` and `max` are needed. The table's name is its file's, without `.toml`. Above
+its rules a table may list `signals` that it writes as columns and does not judge: `signals = ["char_count"]`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import pyarrow as pa
 
 from corpuskit import files
 from corpuskit.errors import UsageError
-from corpuskit.filter.signals import LINE_SIGNALS, SIGNALS, Citations, citations
+from corpuskit.filter.signals import LINE_SIGNALS, SIGNALS, TextSpans, by_span, citations
 from corpuskit.language import language
 from corpuskit.settings import suggest
 
@@ -42,6 +43,7 @@ BUILT_IN: tuple[str, ...] = tuple(sorted(path.stem for path in _FOLDER.glob("*.t
 WORD_LISTS: Mapping[str, Path] = MappingProxyType(
     {
         "bad_word_count": _FOLDER / "bad_words.txt",
+        "stop_word_ratio": _FOLDER / "stop_words.txt",
         "url_hard_word_count": _FOLDER / "url_hard_words.txt",
         "url_soft_word_count": _FOLDER / "url_soft_words.txt",
         "url_subword_count": _FOLDER / "url_subwords.txt",
@@ -49,7 +51,16 @@ WORD_LISTS: Mapping[str, Path] = MappingProxyType(
 )
 """The lists that signals count words of, by signal."""
 
-SPAN_SIGNALS: Mapping[str, Callable[[pa.RecordBatch], Citations]] = MappingProxyType({"citation": citations})
+SPAN_SIGNALS: Mapping[str, Callable[[pa.RecordBatch], TextSpans]] = MappingProxyType(
+    {
+        "citation": citations,
+        "excess_newlines": by_span.excess_newlines,
+        "text_url": by_span.text_urls,
+        "sign_in": by_span.sign_in,
+        "read_more": by_span.read_more,
+        "items_in_cart": by_span.items_in_cart,
+    }
+)
 """Signals that are spans of a text, by name: for rules that cut just them."""
 
 _KNOWN: Mapping[Scope, Mapping[str, Any]] = {"document": SIGNALS, "line": LINE_SIGNALS, "span": SPAN_SIGNALS}
@@ -86,11 +97,15 @@ class Rule:
 
 @dataclass(frozen=True)
 class Table:
-    """A rule table: its name, its rules in the order of the file, and the sha256 of the file."""
+    """A rule table: its name, its rules in the order of the file, and the sha256 of the file.
+
+    `signals` are written as columns besides those of its rules.
+    """
 
     name: str
     rules: tuple[Rule, ...]
     sha256: str
+    signals: tuple[str, ...] = ()
 
     @property
     def cuts(self) -> bool:
@@ -147,14 +162,15 @@ def load(name: str) -> Table:
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path} is not TOML: {error}") from None
     table = files.file_name(path).removesuffix(".toml")
-    return Table(table, _read_rules(found, table, path), hashlib.sha256(data).hexdigest())
+    rules = _read_rules(found, table, path)
+    return Table(table, rules, hashlib.sha256(data).hexdigest(), _read_signals(found, path))
 
 
 def _read_rules(found: Mapping[str, Any], table: str, path: str) -> tuple[Rule, ...]:
     for key in found:
-        if key != "rule":
+        if key not in ("rule", "signals"):
             raise UsageError(
-                f"{path}: unknown key {key!r}", fix="a table holds [[rule]] rows and nothing else"
+                f"{path}: unknown key {key!r}", fix="a table holds [[rule]] rows, and may list signals above"
             )
     rows = found.get("rule")
     if not isinstance(rows, list) or not rows:
@@ -173,6 +189,15 @@ def _read_rules(found: Mapping[str, Any], table: str, path: str) -> tuple[Rule, 
             )
         rules.append(rule)
     return tuple(rules)
+
+
+def _read_signals(found: Mapping[str, Any], path: str) -> tuple[str, ...]:
+    value = found.get("signals", [])
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise UsageError(f'{path}: signals wants a list such as ["char_count"], not {value!r}')
+    for name in value:
+        _check_signal(name, "document", path)
+    return tuple(value)
 
 
 def _read_rule(row: object, table: str, where: str) -> Rule:

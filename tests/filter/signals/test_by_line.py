@@ -38,6 +38,9 @@ LINE = st.sampled_from(
         "use\u00a0cookies",
         "x" * 50,
         "a\rb\r",
+        "• item",
+        "- item",
+        "-5",
     ]
 )
 TEXT = st.lists(LINE | st.text("aB1.[]\n é字”…", max_size=8), max_size=8).map("\n".join)
@@ -79,6 +82,8 @@ def twin(line):
         "line_ends_terminal": ends_terminal(line),
         "line_upper_ratio": sum(char.isupper() for char in seen) / len(seen),
         "line_numeric": "N" in kinds and kinds <= {"N", "P"},
+        "line_digit_ratio": sum(unicodedata.category(char)[0] == "N" for char in seen) / len(seen),
+        "line_starts_bullet": line[0] in "•‣⁃∙▪▫■□●○◦▶◀·" or (line[0] in "-*–" and line[1:2].isspace()),
         "line_is_counter": bool(
             re.fullmatch(r"[^\w]*\d[\d.,]*\s*[KkMmBb]?\s+(likes|shares)\W*", line.lower())
         ),

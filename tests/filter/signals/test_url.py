@@ -37,15 +37,16 @@ def test_words_and_pieces_are_counted(url: str | None, expected: list[int | None
     ("url", "rule"),
     [
         ("https://example.org/sex-education", None),
-        ("https://example.org/sex/webcam", "fineweb-url.url_soft_word_count.max"),
-        ("https://example.org/porn/", "fineweb-url.url_hard_word_count.max"),
-        ("https://blow-job.example.org/", "fineweb-url.url_subword_count.max"),
+        ("https://example.org/sex/webcam", "url_soft_word_count.max"),
+        ("https://example.org/porn/", "url_hard_word_count.max"),
+        ("https://blow-job.example.org/", "url_subword_count.max"),
         (None, None),
     ],
 )
-def test_rules_keep_the_bound_and_drop_beyond_it(url: str | None, rule: str | None) -> None:
-    split = Rules(tables=("fineweb-url",)).split(documents(["text"], url=[url]))
-    assert split.rejected["rule"].to_pylist() == ([rule] if rule else [])
+@pytest.mark.parametrize("table", ["fineweb-url", "refinedweb"])
+def test_rules_keep_the_bound_and_drop_beyond_it(url: str | None, rule: str | None, table: str) -> None:
+    split = Rules(tables=(table,)).split(documents(["a text"], url=[url]))
+    assert split.rejected["rule"].to_pylist() == ([f"{table}.{rule}"] if rule else [])
     assert len(split.kept) == (rule is None)
 
 

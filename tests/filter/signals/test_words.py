@@ -62,6 +62,10 @@ NAMES = [
     "alphabetic_char_ratio",
     "curly_bracket_count",
     "newline_word_ratio",
+    "symbol_word_ratio",
+    "stop_word_occurrences",
+    "curly_bracket_char_ratio",
+    "removed_word_ratio",
 ]
 
 
@@ -99,8 +103,8 @@ def twin(text):
     found = spelled(text)
     foreign = sum(map(unspaced, found))
     mostly = foreign * 2 > len(found)
-    stops = {stripped(word) for word in found}
-    stops = {word.lower() for word in stops if word.isascii()} & set(STOP_WORDS)
+    cores = [stripped(word) for word in found]
+    occurring = [word.lower() for word in cores if word.isascii() and word.lower() in STOP_WORDS]
     return {
         "word_count": len(found),
         "mean_word_length": None if mostly else per(sum(map(len, found)), len(found)),
@@ -110,11 +114,15 @@ def twin(text):
         "alphabetic_word_ratio": per(sum(any(c.isalpha() for c in word) for word in found), len(found)),
         "upper_word_ratio": per(sum(word.isupper() for word in found), len(found)),
         "unspaced_word_ratio": per(foreign, len(found)),
-        "stop_word_count": None if mostly else len(stops),
+        "stop_word_count": None if mostly else len(set(occurring)),
         "char_count": len(text),
         "alphabetic_char_ratio": per(sum(c.isalpha() for c in text), len(text)),
         "curly_bracket_count": text.count("{"),
         "newline_word_ratio": per(text.count("\n"), len(found)),
+        "symbol_word_ratio": per(text.count("#") + text.count("...") + text.count("…"), len(found)),
+        "stop_word_occurrences": None if mostly else len(occurring),
+        "curly_bracket_char_ratio": per(text.count("{") + text.count("}"), len(text)),
+        "removed_word_ratio": 0.0 if found else None,
     }
 
 
@@ -153,10 +161,11 @@ def test_stop_words_count_once_each():
 
 def test_nothing_is_undefined_not_zero():
     ratios = [name for name in signals.SIGNALS if name.endswith("_ratio")]
+    of_chars = {"alphabetic_char_ratio", "curly_bracket_char_ratio"}
     for text in ("", " \n "):
         columns = signals.compute(ratios, batch_of(text))
         undefined = {name for name, column in columns.items() if column.null_count}
-        assert undefined == set(ratios) - ({"alphabetic_char_ratio"} if text else set())
+        assert undefined == set(ratios) - (of_chars if text else set())
         assert compute(text, "word_count", "stop_word_count", "sentence_count", "line_count") == [0, 0, 0, 0]
 
 

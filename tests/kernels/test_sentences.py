@@ -8,7 +8,7 @@ import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpuskit.filter.signals import sentences
+from corpuskit.kernels import sentences
 
 WORD = st.sampled_from(
     [

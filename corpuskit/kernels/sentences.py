@@ -1,4 +1,4 @@
-"""How many sentences a line has.
+"""Where the sentences of a line begin, and how many there are.
 
 The last sentence of a line ends with the line. Within a line a sentence ends at a run of terminal marks, and
 the quotation marks and brackets that close after it, if whitespace follows; marks of full width (。！？) need
@@ -82,20 +82,60 @@ def count_sentences(data: Bytes, starts: Offsets, ends: Offsets) -> npt.NDArray[
     return out
 
 
+def sentence_starts(data: Bytes, starts: Offsets, ends: Offsets) -> tuple[Offsets, Offsets]:
+    """Return where each sentence of some lines begins, and the line it is of.
+
+    Lines are without whitespace at their ends and not empty.
+
+    >>> text = b"It rains. Dr. Ng stays in."
+    >>> places, lines = sentence_starts(np.frombuffer(text, np.uint8), np.array([0]), np.array([len(text)]))
+    >>> places.tolist(), lines.tolist()
+    ([0, 10], [0, 0])
+    """
+    arrays = (readonly(data), readonly(starts), readonly(ends))
+    counts = np.ones(len(starts), np.int64)
+    _count_sentences(*arrays, counts)
+    out = np.empty(int(counts.sum()), np.int64)
+    _sentence_starts(*arrays, out)
+    return out, np.repeat(np.arange(len(starts)), counts)
+
+
 @kernel
 def _count_sentences(data: Bytes, starts: Offsets, ends: Offsets, out: npt.NDArray[np.int64]) -> None:
     for line in range(len(starts)):
         start, end = starts[line], ends[line]
-        at = _next_mark(data, start, end)
+        at = _next_sentence(data, start, start, end)
         while at < end:
-            mark = _mark(data, at, end)
-            after = _skip(data, mark.end, end, _CLOSERS)
-            follows = _skip_space(data, after, end)
-            if follows < end and (
-                mark.wide or (follows > after and _ends(data, (start, at, follows, end), mark))
-            ):
-                out[line] += 1
-            at = _next_mark(data, max(after, at + 1), end)
+            out[line] += 1
+            at = _next_sentence(data, at, start, end)
+
+
+@kernel
+def _sentence_starts(data: Bytes, starts: Offsets, ends: Offsets, out: Offsets) -> None:
+    put = 0
+    for line in range(len(starts)):
+        start, end = starts[line], ends[line]
+        at = start
+        while at < end:
+            out[put] = at
+            put += 1
+            at = _next_sentence(data, at, start, end)
+
+
+@kernel
+def _next_sentence(data: Bytes, at: Int, start: Int, end: Int) -> Int:
+    """Return where the sentence after the one at `at` begins, in the line from `start` to `end`, or `end`."""
+    at = _next_mark(data, at, end)
+    while at < end:
+        mark = _mark(data, at, end)
+        after = _skip(data, mark.end, end, _CLOSERS)
+        follows = _skip_space(data, after, end)
+        if follows < end and (
+            mark.wide or (follows > after and _ends(data, (start, at, follows, end), mark))
+        ):
+            return follows
+        at = _next_mark(data, max(after, at + 1), end)
+    return end
 
 
 @kernel

@@ -1,0 +1,162 @@
+"""MinHash, steps 2 and 3: documents that meet in a band, and the components they form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from corpuskit.dataset import Dataset
+from corpuskit.dedup.numbering import BUCKET_ROWS, bucket_bits, in_bucket, numbered_batches
+from corpuskit.kernels import unionfind
+from corpuskit.stage import Split, Stage, Task, dataset_input
+
+__all__ = ["CANDIDATES", "Components", "Links", "components_bytes"]
+
+Numbers = npt.NDArray[np.int64]
+
+LINKS = pa.schema(
+    [pa.field("first", pa.int64(), nullable=False), pa.field("second", pa.int64(), nullable=False)]
+)
+
+CANDIDATES = pa.schema(
+    [
+        pa.field("number", pa.int64(), nullable=False),
+        pa.field("component", pa.int64(), nullable=False),
+        pa.field("block", pa.int64(), nullable=False),
+        pa.field("rank", pa.float64(), nullable=False),
+        pa.field("document", pa.string(), nullable=False),
+    ]
+)
+"""A document that meets another in a band. Its component is named by the smallest number in it, and lies
+whole in one block; `document` is its id."""
+
+BLOCK_BYTES = 128 << 20
+"""A block of components holds about this many bytes of shingles: what a later task has in memory."""
+BIN_BITS = 20
+"""Sizes of components are summed in some 2**20 bins, neighbours together: 8 MiB, however many there are."""
+
+
+@dataclass(frozen=True)
+class Links(Stage):
+    """Links every document to the first that has the same hash in a band: n - 1 links for n that meet."""
+
+    name: ClassVar[str] = "dedup.minhash.links"
+
+    def writes(self, schema: pa.Schema) -> pa.Schema:
+        """Say the schema of links."""
+        return LINKS
+
+    def plan(self, *sources: str) -> list[Task]:
+        """Plan one task per band and bucket of hashes; small data has several bands in one task."""
+        signatures = Dataset(sources[0])
+        names = [name for name in signatures.schema.names if name.startswith("band_")]
+        bits = bucket_bits(signatures.rows)
+        together = max(1, BUCKET_ROWS // 4 // max(1, signatures.rows))
+        groups = [names[at : at + together] for at in range(0, len(names), together)]
+        inputs = (dataset_input(sources[0]),)
+        return [
+            Task(inputs, LINKS, {"bands": group, "bucket": bucket, "bits": bits})
+            for group in groups
+            for bucket in range(1 << bits)
+        ]
+
+    def run(self, task: Task) -> Iterator[Split]:
+        """Sort one bucket of each band and link equal hashes."""
+        for band in task.work["bands"]:
+            hashes, numbers = _bucket(task.inputs[0].path, band, task.work["bucket"], task.work["bits"])
+            order = np.argsort(hashes, kind="stable")  # numbers ascend, and stay so among equals
+            hashes, numbers = hashes[order], numbers[order]
+            same = np.zeros(len(hashes), bool)
+            same[1:] = hashes[1:] == hashes[:-1]
+            heads = np.maximum.accumulate(np.where(same, 0, np.arange(len(hashes))))
+            columns = [pa.array(numbers[heads[same]]), pa.array(numbers[same])]
+            yield Split(pa.RecordBatch.from_arrays(columns, schema=LINKS))
+
+
+def _bucket(signatures: str, band: str, bucket: int, bits: int) -> tuple[npt.NDArray[np.uint64], Numbers]:
+    hashes, numbers = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)]
+    for first, batch in numbered_batches(signatures, [band]):
+        column = batch.column(0)
+        values = column.fill_null(0).to_numpy()
+        rows = np.flatnonzero(np.asarray(column.is_valid()) & in_bucket(values, bucket, bits))
+        hashes.append(values[rows])
+        numbers.append(rows + first)
+    return np.concatenate(hashes), np.concatenate(numbers)
+
+
+@dataclass(frozen=True)
+class Components(Stage):
+    """Joins linked documents into components, and packs the components into blocks.
+
+    One task, with 5 bytes of memory for every document (9 from 2**31 documents on).
+    """
+
+    name: ClassVar[str] = "dedup.minhash.components"
+
+    def writes(self, schema: pa.Schema) -> pa.Schema:
+        """Say the schema of candidates."""
+        return CANDIDATES
+
+    def plan(self, *sources: str) -> list[Task]:
+        """Plan the one task; `sources` are the signatures and the links."""
+        return [Task(tuple(dataset_input(source) for source in sources), CANDIDATES)]
+
+    def run(self, task: Task) -> Iterator[Split]:
+        """Join the links and write the candidates by number."""
+        signatures, links = (item.path for item in task.inputs)
+        parents = _join(Dataset(signatures).rows, Dataset(links))
+        linked = _linked(parents)
+        shift = max(0, len(parents).bit_length() - BIN_BITS)
+        blocks = _blocks(signatures, parents, linked, shift)
+        for first, batch in numbered_batches(signatures, ["rank", "document"]):
+            rows = np.flatnonzero(linked[first : first + len(batch)])
+            numbers = rows + first
+            components = parents[numbers].astype(np.int64)
+            columns = [pa.array(values) for values in (numbers, components, blocks[components >> shift])]
+            columns += [batch[name].take(pa.array(rows)) for name in ("rank", "document")]
+            yield Split(pa.RecordBatch.from_arrays(columns, schema=CANDIDATES))
+
+
+def components_bytes(rows: int) -> int:
+    """Return the memory that `Components` needs for so many documents.
+
+    >>> components_bytes(1_000_000)
+    5000000
+    """
+    return unionfind.bytes_needed(rows) + rows
+
+
+def _join(rows: int, links: Dataset) -> unionfind.Parents:
+    parents = unionfind.singletons(rows)
+    for batch in links.batches():
+        unionfind.unite_pairs(parents, batch["first"].to_numpy(), batch["second"].to_numpy())
+    return unionfind.roots(parents)
+
+
+def _linked(parents: unionfind.Parents) -> npt.NDArray[np.bool_]:
+    """Say which documents are linked to another."""
+    linked = np.zeros(len(parents), bool)
+    step = 1 << 22
+    for start in range(0, len(parents), step):
+        some = parents[start : start + step]
+        rows = np.flatnonzero(some != np.arange(start, start + len(some)))
+        linked[start + rows] = True
+        linked[some[rows]] = True
+    return linked
+
+
+def _blocks(
+    signatures: str, parents: unionfind.Parents, linked: npt.NDArray[np.bool_], shift: int
+) -> Numbers:
+    """Return the block of each bin of components; a bin is `component >> shift`: no component is cut."""
+    weights = np.zeros((len(parents) >> shift) + 1, np.int64)
+    for first, batch in numbered_batches(signatures, ["shingles"]):
+        rows = np.flatnonzero(linked[first : first + len(batch)])
+        taken = batch["shingles"].to_numpy()[rows] * 8 + 64
+        np.add.at(weights, parents[rows + first] >> shift, taken)
+    return (np.cumsum(weights) - weights) // BLOCK_BYTES

@@ -1,0 +1,150 @@
+"""Documents by number: counted through all sources in order (source, part, row), and divided into buckets.
+
+A dataset with a row for every document (keys, signatures) needs no column for it: row i is document i.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from corpuskit.dataset import Dataset, read_batches
+from corpuskit.errors import DoesNotFit
+from corpuskit.stage import Task, document_tasks
+
+__all__ = [
+    "bucket_bits",
+    "bucket_rows",
+    "check_memory",
+    "gather",
+    "gather_part",
+    "ids_of",
+    "in_bucket",
+    "numbered_batches",
+    "numbered_tasks",
+    "read_between",
+]
+
+Numbers = npt.NDArray[np.int64]
+Hashes = npt.NDArray[np.uint64]
+
+BUCKET_ROWS = 4 << 20
+"""A bucket holds about this many documents: some 256 MiB while it is sorted."""
+MOST_BITS = 6
+"""Each bucket reads the whole column of hashes, so there are at most 64; past 268 million rows they grow."""
+
+
+def bucket_bits(rows: int) -> int:
+    """Return how many leading bits of a hash choose a bucket, from the number of documents alone.
+
+    >>> bucket_bits(1000), bucket_bits(20_000_000), bucket_bits(10**10)
+    (0, 3, 6)
+    """
+    return min(MOST_BITS, max(0, (rows - 1) // BUCKET_ROWS).bit_length())
+
+
+def bucket_rows(rows: int) -> int:
+    """Return how many documents a bucket is expected to hold.
+
+    >>> bucket_rows(1000), bucket_rows(1 << 30)
+    (1000, 16777216)
+    """
+    return -(-rows >> bucket_bits(rows)) if rows else 0
+
+
+def in_bucket(hashes: Hashes, bucket: int, bits: int) -> npt.NDArray[np.bool_]:
+    """Say which hashes lie in a bucket.
+
+    >>> in_bucket(np.array([0, 1 << 63], np.uint64), 1, 1).tolist()
+    [False, True]
+    """
+    if not bits:
+        return np.ones(len(hashes), bool)
+    return np.asarray(hashes >> np.uint64(64 - bits) == np.uint64(bucket))
+
+
+def check_memory(needed: int, memory: int, rows: int, kind: str) -> None:
+    """Stop before the work begins where it cannot fit.
+
+    Raises:
+        DoesNotFit: `needed` bytes are more than `memory`.
+    """
+    if needed > memory:
+        raise DoesNotFit(
+            f"{kind} of {rows:,} documents needs {-(-needed >> 20):,} MiB and may use {memory >> 20:,} MiB",
+            fix=f"give it --memory {-(-needed >> 20)}MiB, or fewer documents at a time",
+        )
+
+
+def numbered_tasks(*sources: str, beside: Sequence[str] = ()) -> list[Task]:
+    """Plan one task per part, each knowing the number of its first document (`first`) and its `rows`.
+
+    Each task's first input is its part; whole datasets that every task reads `beside` it follow.
+    """
+    rows = [part.rows for source in sources for part in Dataset(source).parts]
+    firsts = np.cumsum([0, *rows]).tolist()
+    tasks = document_tasks(*sources, beside=beside)
+    return [
+        dataclasses.replace(task, work={"first": first, "rows": count})
+        for task, first, count in zip(tasks, firsts[:-1], rows, strict=True)
+    ]
+
+
+def numbered_batches(dataset: str, columns: list[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Read columns of a dataset with a row for every document; each batch comes with its first number."""
+    first = 0
+    for batch in Dataset(dataset).batches(columns):
+        yield first, batch
+        first += len(batch)
+
+
+def read_between(
+    dataset: str, column: str, first: int, end: int, columns: list[str] | None = None
+) -> pa.Table:
+    """Read the rows whose `column` lies in `first` to `end - 1`, opening only row groups that hold such."""
+    found = Dataset(dataset)
+    wanted = [(column, ">=", first), (column, "<", end)]
+    tables = []
+    for part in found.parts:
+        with found.open(part) as file:
+            tables.append(pq.read_table(file, columns=columns, filters=wanted))
+    return pa.concat_tables(tables).combine_chunks()
+
+
+def ids_of(sources: Sequence[str], numbers: Numbers) -> pa.StringArray:
+    """Look up the ids of documents by number; `numbers` must ascend and not repeat."""
+    taken = [batch["id"].take(pa.array(rows)) for _, batch, rows in gather(sources, numbers, ["id"])]
+    return pa.concat_arrays([pa.array([], pa.string()), *taken])
+
+
+def gather(
+    sources: Sequence[str], numbers: Numbers, columns: list[str]
+) -> Iterator[tuple[int, pa.RecordBatch, npt.NDArray[Any]]]:
+    """Find documents by number: yield each batch that holds any, its first number, and their rows in it.
+
+    Parts without a wanted document are not opened. `numbers` must ascend.
+    """
+    first = 0
+    for dataset in map(Dataset, sources):
+        for part in dataset.parts:
+            low, high = np.searchsorted(numbers, [first, first + part.rows])
+            if low < high:
+                yield from gather_part(dataset.path_of(part), first, numbers[low:high], columns)
+            first += part.rows
+
+
+def gather_part(
+    path: str, first: int, numbers: Numbers, columns: list[str]
+) -> Iterator[tuple[int, pa.RecordBatch, npt.NDArray[Any]]]:
+    """Find documents of one part, whose first has the number `first`; see `gather`."""
+    for batch in read_batches(path, columns=columns):
+        low, high = np.searchsorted(numbers, [first, first + len(batch)])
+        if low < high:
+            yield first, batch, numbers[low:high] - first
+        first += len(batch)

@@ -1,0 +1,120 @@
+"""Repeats, step 1: the key of every run of n units, divided into shards by its anchor."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from corpuskit import settings
+from corpuskit.dataset import ROW_GROUPS_BY, Dataset
+from corpuskit.dedup.cutting import check_no_images
+from corpuskit.dedup.grams import text_bytes
+from corpuskit.dedup.numbering import numbered_tasks
+from corpuskit.dedup.units import Unit, slices, units_of, windows_of
+from corpuskit.errors import DoesNotFit
+from corpuskit.kernels.hashing import Hashes
+from corpuskit.kernels.utf8 import buffers
+from corpuskit.stage import Split, Stage, Task
+
+__all__ = ["BASE_BYTES", "WINDOWS", "Windows", "shard_bits"]
+
+WINDOWS = pa.schema(
+    [
+        pa.field("shard", pa.int16(), nullable=False),
+        pa.field("turn", pa.uint8(), nullable=False),
+        pa.field("number", pa.int64(), nullable=False),
+        pa.field("place", pa.int64(), nullable=False),
+        pa.field("high", pa.uint64(), nullable=False),
+        pa.field("low", pa.uint64(), nullable=False),
+    ],
+    metadata={ROW_GROUPS_BY: b"shard"},
+)
+"""A row for every run of units: its shard, eight more bits of its anchor, the number of its document (below 0
+in a reference), the place of its first unit there, and both halves of its key."""
+
+SHARD_ROWS = 2 << 20
+"""A shard has about this many runs."""
+MOST_BITS = 8
+"""There are at most 256 shards; beyond that they grow, and are taken in several turns."""
+UNIT_BYTES: dict[Unit, int] = {"word": 6, "line": 40, "sentence": 60, "paragraph": 100}
+"""What a unit takes on the web, about: to guess before counting."""
+BASE_BYTES = 640 << 20
+"""What a worker takes besides its table: the interpreter, its kernels, a batch and its keys."""
+
+
+def shard_bits(sources: Sequence[str], unit: Unit) -> int:
+    """Return how many leading bits of an anchor choose a shard, from the bytes of text alone."""
+    rows = text_bytes(sources) // UNIT_BYTES[unit]
+    return min(MOST_BITS, max(0, (rows - 1) // SHARD_ROWS).bit_length())
+
+
+@dataclass(frozen=True)
+class Windows(Stage):
+    """Writes the key of every run of n units, of the references and of every document, in order."""
+
+    name: ClassVar[str] = "dedup.repeats.windows"
+
+    unit: Unit
+    n: int
+    normalised: bool
+    against: tuple[str, ...] = settings.setting((), "references", content=False)
+    memory: int = settings.setting(4 << 30, "most memory one worker may use", content=False)
+
+    def content(self) -> dict[str, str]:
+        """Return what identifies the references."""
+        return {f"against {place}": Dataset(path).sha256 for place, path in enumerate(self.against)}
+
+    def writes(self, schema: pa.Schema) -> pa.Schema:
+        """Say the schema of runs."""
+        return WINDOWS
+
+    def plan(self, *sources: str) -> list[Task]:
+        """Plan one task per part, the references first.
+
+        Raises:
+            DoesNotFit: A worker needs more memory than there is.
+            UsageError: Text is to be cut from documents with images.
+        """
+        if self.memory < BASE_BYTES:
+            raise DoesNotFit(
+                f"{self.name} needs {BASE_BYTES >> 20:,} MiB a worker and may use {self.memory >> 20:,} MiB",
+                fix=f"give it --memory {BASE_BYTES >> 20}MiB",
+            )
+        bits = shard_bits((*self.against, *sources), self.unit)
+        tasks = []
+        for paths, reference in ((self.against, True), (sources, False)):
+            for task in numbered_tasks(*paths) if paths else []:
+                work = {"first": task.work["first"], "reference": reference, "bits": bits}
+                tasks.append(dataclasses.replace(task, work=work))
+        check_no_images(task for task in tasks if not task.work["reference"])
+        return tasks
+
+    def run(self, task: Task) -> Iterator[Split]:
+        """Hash the runs of one part."""
+        first, bits = task.work["first"], task.work["bits"]
+        for batch in slices(task.inputs[0].path):
+            found = windows_of(
+                *units_of(*buffers(batch["text"]), self.unit, normalised=self.normalised), self.n
+            )
+            rows = np.repeat(np.arange(len(batch)), np.diff(found.offsets))
+            numbers = ~(rows + first) if task.work["reference"] else rows + first
+            places = np.arange(len(rows)) - found.offsets[rows]
+            yield Split(_by_shard(found.anchors, [numbers, places, found.high, found.low], bits))
+            first += len(batch)
+
+
+def _by_shard(anchors: Hashes, columns: list[npt.NDArray[np.generic]], bits: int) -> pa.RecordBatch:
+    turns = (anchors >> np.uint64(56 - bits)).astype(np.uint8)
+    shards = np.zeros(len(anchors), np.int16)
+    if bits:
+        shards = (anchors >> np.uint64(64 - bits)).astype(np.int16)
+        order = np.argsort(shards, kind="stable")
+        shards, turns, columns = shards[order], turns[order], [column[order] for column in columns]
+    arrays = [pa.array(column) for column in (shards, turns, *columns)]
+    return pa.RecordBatch.from_arrays(arrays, schema=WINDOWS)
