@@ -28,6 +28,7 @@ KINDS = {
     "filter.language": "corpuskit.filter.language:Language",
     "filter.rules": "corpuskit.filter.rules:Rules",
     "filter.pii": "corpuskit.filter.pii:Pii",
+    "filter.quality": "corpuskit.filter.quality:Quality",
     "dedup.exact": "corpuskit.dedup.exact:Exact",
     "dedup.minhash": "corpuskit.dedup.minhash:MinHash",
     "dedup.ngram": "corpuskit.dedup.ngram:Ngram",

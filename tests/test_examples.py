@@ -1,4 +1,4 @@
-"""Every script of `examples/` runs and prints what it promises; the example crawl is what its program builds."""
+"""Every script of `examples/` runs and prints what it promises; its crawl is what its program builds."""
 
 from __future__ import annotations
 

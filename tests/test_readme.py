@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from corpuskit.recipe import KINDS
+
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md")), ROOT / "bench" / "README.md"]
@@ -81,6 +83,12 @@ def test_python_runs_and_prints_what_its_comment_says(folder, environment):
     comments = re.findall(r"^print\(.*\)  # (.*)$", block, re.MULTILINE)
     assert comments
     assert printed.splitlines() == comments
+
+
+def test_the_table_of_verbs_names_every_kind():
+    rows = re.findall(r"^\| \[`(\w+)`\].*\| (.*) \|$", README.read_text("utf-8"), re.MULTILINE)
+    told = {f"{verb}.{kind}" for verb, kinds in rows for kind in re.findall(r"`(\w+)`", kinds)}
+    assert told == set(KINDS)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -22,6 +22,7 @@ from corpuskit.cli.dedup import dedup
 from corpuskit.cli.filter import filter
 from corpuskit.cli.options import CONTEXT, Session, write_commands
 from corpuskit.cli.shard import shard
+from corpuskit.cli.train import train
 from corpuskit.errors import CorpuskitError, DoesNotFit, TargetError
 
 __all__ = ["command", "main"]
@@ -172,7 +173,7 @@ command = Root(
     Like cp, the last path is the target. The same command again goes on where it stopped.
     """,
 )
-for _part in (crawl, filter, dedup, shard, tools.run, tools.report, tools.explain, tools.sweep):
+for _part in (crawl, filter, dedup, shard, train, tools.run, tools.report, tools.explain, tools.sweep):
     command.add_command(_part)
 click.version_option(__version__, prog_name="corpuskit", message="%(prog)s %(version)s")(command)
 

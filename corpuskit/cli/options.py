@@ -38,6 +38,7 @@ __all__ = [
     "check_target",
     "default",
     "divide",
+    "option",
     "write_commands",
 ]
 
@@ -230,7 +231,7 @@ class StageCommand(click.Command):
         """List the paths, the settings in order, and the shared options."""
         if not self.params:
             self.help = inspect.cleandoc(self.stage_type.__doc__ or "").split("\n\n")[0]
-            self.params = [PATHS, *map(_option, settings.fields(self.stage_type)), *RUN_OPTIONS]
+            self.params = [PATHS, *map(option, settings.fields(self.stage_type)), *RUN_OPTIONS]
         return super().get_params(ctx)
 
     def get_short_help_str(self, limit: int = 45) -> str:
@@ -306,7 +307,8 @@ def write_commands(formatter: click.HelpFormatter, title: str, commands: Mapping
         formatter.write_dl([(name, one.get_short_help_str(limit=200)) for name, one in commands.items()])
 
 
-def _option(field: settings.Field) -> click.Option:
+def option(field: settings.Field) -> click.Option:
+    """Make the option of a setting: no default of its own, so that what was not given can be told."""
     flag = field.name.replace("_", "-")
     flags = f"--{flag}/--no-{flag}" if field.kind is bool else f"--{flag}"
     shown = default(field)

@@ -145,7 +145,8 @@ sweep = click.Command(
     help="""Show what other bounds of a rule would keep, without running anything again.
 
     RULE is the name of a rule such as gopher.word_count.min, one of your own such as
-    tables/mine.toml:word_count.min, or a signal that DATASET holds as a column. For each bound: the documents and words it keeps, and ten documents close to it.
+    tables/mine.toml:word_count.min, or a signal that DATASET holds as a column. For each bound: the
+    documents and words it keeps, and ten documents close to it.
     """,
     short_help="Show what other bounds of a rule would keep.",
     context_settings=CONTEXT,

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from corpuskit.dataset import cut, read_batches
 from corpuskit.dedup.numbering import numbered_tasks, read_between
 from corpuskit.dedup.pieces import pieces_of
-from corpuskit.dedup.units import Unit, Units, slices, units_of
+from corpuskit.dedup.units import SLICE_BYTES, Unit, Units, units_of
 from corpuskit.document import IMAGES, empty_rejects, reject_rows
 from corpuskit.errors import UsageError
 from corpuskit.kernels.spans import characters, gathered, trimmed, united
@@ -22,6 +23,9 @@ from corpuskit.stage import Split, Stage, Task
 __all__ = ["CutRepeats", "check_no_images"]
 
 Numbers = npt.NDArray[np.int64]
+
+BATCHES = 4
+"""So many batches of text are in memory at a time, with the repeats in them."""
 
 
 def check_no_images(tasks: Iterable[Task]) -> None:
@@ -60,24 +64,23 @@ class CutRepeats(Stage):
 
     def plan(self, *sources: str) -> list[Task]:
         """Plan one task per part of the documents; `sources` are the repeats, then the documents."""
-        tasks = numbered_tasks(*sources[1:], beside=sources[:1])
-        return [
-            Task(task.inputs, task.schema, {**task.work, "part": part}) for part, task in enumerate(tasks)
-        ]
+        return numbered_tasks(*sources[1:], beside=sources[:1])
 
     def run(self, task: Task) -> Iterator[Split]:
-        """Cut each batch of one part."""
-        first, part = task.work["first"], task.work["part"]
-        found = read_between(task.inputs[1].path, "part", part, part + 1)
-        found = found.sort_by([("number", "ascending"), ("place", "ascending")]).combine_chunks()
-        numbers = found["number"].to_numpy()
-        for batch in slices(task.inputs[0].path, task.schema):
-            low, high = (int(place) for place in np.searchsorted(numbers, [first, first + len(batch)]))
-            if low == high:
-                yield Split(batch, empty_rejects(), batch)
-            else:
-                yield self._cut(batch, numbers[low:high] - first, found.slice(low, high - low))
-            first += len(batch)
+        """Cut the documents of one part, a few at a time."""
+        first = task.work["first"]
+        for batches in _several(read_batches(task.inputs[0].path, task.schema)):
+            end = first + sum(len(batch) for batch in batches)
+            found = read_between(task.inputs[1].path, "number", first, end)
+            order = np.lexsort((found["place"].to_numpy(), found["number"].to_numpy()))
+            numbers = found["number"].to_numpy()[order]
+            for batch in (piece for whole in batches for piece in cut(whole, SLICE_BYTES)):
+                low, high = np.searchsorted(numbers, [first, first + len(batch)])
+                if low == high:
+                    yield Split(batch, empty_rejects(), batch)
+                else:
+                    yield self._cut(batch, numbers[low:high] - first, found.take(pa.array(order[low:high])))
+                first += len(batch)
 
     def _cut(self, batch: pa.RecordBatch, rows: Numbers, found: pa.Table) -> Split:
         data, offsets = buffers(batch["text"])
@@ -128,6 +131,18 @@ class CutRepeats(Stage):
     ) -> pa.RecordBatch:
         rule = f"{self.kind.rsplit('.', 1)[-1]}.{rule}"
         return reject_rows(batch, self.kind, rule, pa.array(rows), **columns)
+
+
+def _several(batches: Iterator[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]]:
+    """Group batches: the files of repeats are opened anew for each group."""
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        held.append(batch)
+        if len(held) == BATCHES:
+            yield held
+            held = []
+    if held:
+        yield held
 
 
 def _covered(rows: Numbers, firsts: Numbers, counts: Numbers) -> tuple[Numbers, Numbers, Numbers]:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from corpuskit import settings
+from corpuskit import files, settings
 from corpuskit.dataset import ROW_GROUPS_BY, Dataset
 from corpuskit.dedup.grams import shard_counts
 from corpuskit.dedup.numbering import ids_of
@@ -93,9 +93,10 @@ class Repeats(Stage):
     def run(self, task: Task) -> Iterator[Split]:
         """Note where each key of the shard came first; then take the keys again and tell the repeats."""
         windows, *datasets = (item.path for item in task.inputs)
+        groups = _groups(windows, task.work["shard"])
         table = FirstSeen(task.work["room"])
         repeated = np.zeros(0, bool)
-        for columns in _turn(windows, task):
+        for columns in _turn(groups, task):
             entries = self._look_up(table, columns)
             repeated = np.append(repeated, np.zeros(table.count - len(repeated), bool))
             repeated[entries[self._repeats(table, entries, columns)]] = True
@@ -104,7 +105,7 @@ class Repeats(Stage):
         documents = datasets[task.work["references"] :]
         ids = _ids(numbers, references, documents)
         ends = np.cumsum([part.rows for path in documents for part in Dataset(path).parts])
-        for columns in _turn(windows, task):
+        for columns in _turn(groups, task):
             entries = self._look_up(table, columns)
             rows = np.flatnonzero(self._repeats(table, entries, columns))
             mine, places = (column[rows].astype(np.int64, copy=False) for column in columns[:2])
@@ -148,17 +149,26 @@ def _followed(numbers: Numbers, places: Numbers, twins: Numbers) -> tuple[Number
     return heads, np.diff(np.append(heads, len(numbers)))
 
 
-def _turn(windows: str, task: Task) -> Iterator[Columns]:
-    """Read number, place and key of the runs of one turn of a shard, in order, a row group at a time."""
-    shard, turn, turns = (task.work[name] for name in ("shard", "turn", "turns"))
+def _groups(windows: str, shard: int) -> list[tuple[str, list[int]]]:
+    """List the files that have runs of a shard, each with the row groups that do."""
+    found = []
     dataset = Dataset(windows)
     for part in dataset.parts:
         with dataset.open(part) as file:
+            footer = pq.read_metadata(file)
+        told = [footer.row_group(group).column(0).statistics for group in range(footer.num_row_groups)]
+        groups = [group for group, one in enumerate(told) if not one or one.min <= shard <= one.max]
+        found.append((dataset.path_of(part), groups))
+    return [(path, groups) for path, groups in found if groups]
+
+
+def _turn(found: list[tuple[str, list[int]]], task: Task) -> Iterator[Columns]:
+    """Read number, place and key of the runs of one turn of a shard, in order, a row group at a time."""
+    shard, turn, turns = (task.work[name] for name in ("shard", "turn", "turns"))
+    for path, groups in found:
+        with files.open_input(path) as file:
             parquet = pq.ParquetFile(file)
-            for group in range(parquet.num_row_groups):
-                told = parquet.metadata.row_group(group).column(0).statistics
-                if told is not None and told.has_min_max and not told.min <= shard <= told.max:
-                    continue
+            for group in groups:
                 table = parquet.read_row_group(group)
                 table = table.filter(pc.equal(table["shard"], shard))
                 if turns > 1:

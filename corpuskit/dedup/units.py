@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
-from corpuskit.dataset import cut, read_batches
 from corpuskit.dedup.grams import paragraphs as lines_of
 from corpuskit.kernels.hashing import Hashes, hash_spans
 from corpuskit.kernels.ngrams import ngram_hashes, window_minima
@@ -18,7 +15,7 @@ from corpuskit.kernels.spans import gathered, trimmed
 from corpuskit.kernels.utf8 import Bytes, Offsets
 from corpuskit.kernels.words import normalise, split
 
-__all__ = ["SLICE_BYTES", "Unit", "Units", "WindowKeys", "slices", "units_of", "windows_of"]
+__all__ = ["SLICE_BYTES", "Unit", "Units", "WindowKeys", "units_of", "windows_of"]
 
 Numbers = npt.NDArray[np.int64]
 Unit = Literal["paragraph", "line", "sentence", "word"]
@@ -28,13 +25,6 @@ SLICE_BYTES = 4 << 20
 LEAST_ANCHORED = 8
 """In runs of fewer units neighbours share too little to have an anchor of their own."""
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-
-
-def slices(path: str, schema: pa.Schema | None = None) -> Iterator[pa.RecordBatch]:
-    """Read the documents of one part (with `schema`, else only their texts), few at a time."""
-    columns = ["text"] if schema is None else None
-    for batch in read_batches(path, schema, columns):
-        yield from cut(batch, SLICE_BYTES)
 
 
 class Units(NamedTuple):

@@ -12,17 +12,18 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from corpuskit import settings
-from corpuskit.dataset import ROW_GROUPS_BY, Dataset
+from corpuskit.dataset import ROW_GROUPS_BY, Dataset, cut, read_batches
 from corpuskit.dedup.cutting import check_no_images
 from corpuskit.dedup.grams import text_bytes
 from corpuskit.dedup.numbering import numbered_tasks
-from corpuskit.dedup.units import Unit, slices, units_of, windows_of
+from corpuskit.dedup.units import SLICE_BYTES, Unit, units_of, windows_of
 from corpuskit.errors import DoesNotFit
-from corpuskit.kernels.hashing import Hashes
 from corpuskit.kernels.utf8 import buffers
 from corpuskit.stage import Split, Stage, Task
 
 __all__ = ["BASE_BYTES", "WINDOWS", "Windows", "shard_bits"]
+
+Columns = list[npt.NDArray[np.generic]]
 
 WINDOWS = pa.schema(
     [
@@ -38,13 +39,16 @@ WINDOWS = pa.schema(
 """A row for every run of units: its shard, eight more bits of its anchor, the number of its document (below 0
 in a reference), the place of its first unit there, and both halves of its key."""
 
+GROUP_BYTES = 8 << 20
+"""The runs of so many bytes of text are sorted by shard together, a row group for each: fewer, and they are
+tiny; more, and they take more memory than all else."""
 SHARD_ROWS = 2 << 20
 """A shard has about this many runs."""
 MOST_BITS = 8
 """There are at most 256 shards; beyond that they grow, and are taken in several turns."""
 UNIT_BYTES: dict[Unit, int] = {"word": 6, "line": 40, "sentence": 60, "paragraph": 100}
 """What a unit takes on the web, about: to guess before counting."""
-BASE_BYTES = 640 << 20
+BASE_BYTES = 832 << 20
 """What a worker takes besides its table: the interpreter, its kernels, a batch and its keys."""
 
 
@@ -98,23 +102,29 @@ class Windows(Stage):
     def run(self, task: Task) -> Iterator[Split]:
         """Hash the runs of one part."""
         first, bits = task.work["first"], task.work["bits"]
-        for batch in slices(task.inputs[0].path):
-            found = windows_of(
-                *units_of(*buffers(batch["text"]), self.unit, normalised=self.normalised), self.n
-            )
-            rows = np.repeat(np.arange(len(batch)), np.diff(found.offsets))
-            numbers = ~(rows + first) if task.work["reference"] else rows + first
-            places = np.arange(len(rows)) - found.offsets[rows]
-            yield Split(_by_shard(found.anchors, [numbers, places, found.high, found.low], bits))
-            first += len(batch)
+        batches = read_batches(task.inputs[0].path, columns=["text"])
+        for several in (piece for batch in batches for piece in cut(batch, GROUP_BYTES)):
+            found = []
+            for piece in cut(several, SLICE_BYTES):
+                found.append(self._windows(piece, first, bits, reference=task.work["reference"]))
+                first += len(piece)
+            yield Split(_by_shard(found))
+
+    def _windows(self, batch: pa.RecordBatch, first: int, bits: int, *, reference: bool) -> Columns:
+        data, offsets = buffers(batch["text"])
+        found = windows_of(*units_of(data, offsets, self.unit, normalised=self.normalised), self.n)
+        rows = np.repeat(np.arange(len(batch)), np.diff(found.offsets))
+        numbers = ~(rows + first) if reference else rows + first
+        places = np.arange(len(rows)) - found.offsets[rows]
+        shards = (found.anchors >> np.uint64(64 - bits) if bits else 0 * found.anchors).astype(np.int16)
+        turns = (found.anchors >> np.uint64(56 - bits)).astype(np.uint8)
+        return [shards, turns, numbers, places, found.high, found.low]
 
 
-def _by_shard(anchors: Hashes, columns: list[npt.NDArray[np.generic]], bits: int) -> pa.RecordBatch:
-    turns = (anchors >> np.uint64(56 - bits)).astype(np.uint8)
-    shards = np.zeros(len(anchors), np.int16)
-    if bits:
-        shards = (anchors >> np.uint64(64 - bits)).astype(np.int16)
-        order = np.argsort(shards, kind="stable")
-        shards, turns, columns = shards[order], turns[order], [column[order] for column in columns]
-    arrays = [pa.array(column) for column in (shards, turns, *columns)]
+def _by_shard(pieces: list[Columns]) -> pa.RecordBatch:
+    """Join the columns of several pieces and sort the rows by shard; the pieces are used up."""
+    order = np.argsort(np.concatenate([piece[0] for piece in pieces]), kind="stable")
+    arrays = [
+        pa.array(np.concatenate([piece.pop(0) for piece in pieces])[order]) for _ in range(len(WINDOWS))
+    ]
     return pa.RecordBatch.from_arrays(arrays, schema=WINDOWS)

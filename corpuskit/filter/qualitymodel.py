@@ -231,7 +231,7 @@ def _stamp(path: str) -> tuple[int, int]:
 
 @functools.lru_cache(maxsize=4)
 def _file_digest(path: str, size: int, time: int) -> str:
-    with files.open_input(path) as file:
+    with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -147,8 +147,8 @@ def _is_final(data: Bytes, start: Int, at: Int, end: Int) -> bool:
 
     What a word is says the JDK's word break iterator: marks do not count, and single punctuation between
     letters (apostrophe, quotation mark, full stop, dash, underscore, soft hyphen) or between digits does not
-    end a word, but Han and kana do. Not followed: a mark right after such
-    punctuation, and that near a character above U+FFFF the iterator loses its way.
+    end a word, but Han and kana do. Not followed: what it makes of a mark right after such punctuation, and
+    of characters above U+FFFF, near which it loses its way.
     """
     return _meets_cased(data, start, at, end, -1) and not _meets_cased(data, start, at + 2, end, 1)
 
@@ -184,8 +184,8 @@ def _bridges(code: Int, beside: Int) -> bool:
     if code == 0x22 or code == 0x27 or code == 0x2E:
         return True
     if beside == DIGIT:
-        return code == 0x2C or code == 0x66B
-    return code == 0x2D or code == 0x5F or code == 0xAD or code == 0x2027 or 0x2010 <= code <= 0x2015
+        return bool(code == 0x2C or code == 0x66B)
+    return bool(code == 0x2D or code == 0x5F or code == 0xAD or code == 0x2027 or 0x2010 <= code <= 0x2015)
 
 
 _EMPTY = int(_token(readonly(np.zeros(0, np.uint8)), 0, 0)[1])

@@ -86,10 +86,10 @@ def sweep(
 ) -> Sweep:
     """Count what each of `steps` bounds from `low` to `high` would keep of a finished dataset.
 
-    `rule` is the name of a rule (`gopher.word_count.min`), whose signal and direction its table tells; a rule of
-    your own with its table's path before it (`tables/mine.toml:word_count.min`); or a column of numbers, with a
-    `direction`: whether the bounds are least (`min`) or greatest (`max`) values.
-    Only the columns needed are read, a batch at a time. Bounds of whole numbers are rounded to such.
+    `rule` is the name of a rule (`gopher.word_count.min`), whose signal and direction its table tells; a rule
+    of your own with its table's path before it (`tables/mine.toml:word_count.min`); or a column of numbers,
+    with a `direction`: whether the bounds are least (`min`) or greatest (`max`) values. Only the columns it
+    needs are read, a batch at a time. Bounds of whole numbers are rounded to such.
 
     A dataset that the rule has filtered no longer holds what the rule rejected. Where its own rejects name a
     document for rules on this signal alone, it counts as rejected, and as returned where a bound would keep
@@ -125,7 +125,7 @@ def sweep(
 
 
 def _known_rules(name: str) -> tuple[dict[str, Rule], str]:
-    """Read the built-in tables, and the one a rule is named with; return the rules, and the one's own name."""
+    """Read the built-in tables, and that of the rule named; return all rules, and its name among them."""
     path, colon, own = name.rpartition(".toml:")
     tables = [load(built_in) for built_in in BUILT_IN]
     if colon:

@@ -64,9 +64,9 @@ def card(told: Mapping[str, Any]) -> str:
     lines = [
         "# A quality model of corpuskit",
         "",
-        "Logistic regression over Spark's HashingTF (2^18 buckets, MurmurHash3 seed 42) of lower-case tokens, as",
-        "in GPT-3's appendix A, calibrated by Platt's line. The score is the chance that a document is one of the",
-        "positives, if positives and negatives are equally frequent.",
+        "Logistic regression over Spark's HashingTF (2^18 buckets, MurmurHash3 seed 42) of lower-case",
+        "tokens, as in GPT-3's appendix A, calibrated by Platt's line. The score is the chance that a",
+        "document is one of the positives, if positives and negatives are equally frequent.",
         "",
         "    corpuskit filter quality --model THIS_FOLDER --pareto 9 SOURCE TARGET",
         "",
@@ -85,7 +85,7 @@ def card(told: Mapping[str, Any]) -> str:
         "|---|---|---|---|",
         *(f"| {side} | {' | '.join(f'{count:,}' for count in counts[side].values())} |" for side in counts),
         "",
-        "Both sides weigh the same. All documents of a site are in one of the three, but for sites named below.",
+        "Both sides weigh the same. All documents of a site are in one column, but for sites named below.",
         "",
         f"Settings: {', '.join(f'{name} {value}' for name, value in chosen.items())}. Written by corpuskit "
         f"{told['corpuskit']}, after {told['steps']:,} steps of L-BFGS.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 from scipy import sparse
 
 from corpuskit import seeds
@@ -24,7 +24,7 @@ from corpuskit.urls import registrable_domain
 __all__ = ["CALIBRATE", "TEST", "TRAIN", "Examples", "overlaps", "read"]
 
 TRAIN, CALIBRATE, TEST = 0, 1, 2
-_SHARES = (0.7, 0.85)
+_STARTS = (0.7, 0.85)
 """Where the second and the third fold begin."""
 
 _LARGE = 0.05
@@ -48,21 +48,21 @@ class Examples:
     counts: sparse.csr_matrix
     good: npt.NDArray[np.bool_]
     fold: npt.NDArray[np.int8]
-    domains: tuple[str | None, ...]
+    domains: npt.NDArray[np.object_]
     texts: npt.NDArray[np.uint64]
     sizes: npt.NDArray[np.int64]
     divided: tuple[str, ...]
 
 
-@dataclass
-class _Side:
-    """Documents of one side as they are read."""
+@dataclass(frozen=True)
+class _Documents:
+    """Some documents of one side, a value each."""
 
-    counts: list[sparse.csr_matrix]
-    ids: list[str]
-    domains: list[str | None]
-    texts: list[npt.NDArray[np.uint64]]
-    sizes: list[npt.NDArray[np.int64]]
+    counts: sparse.csr_matrix
+    ids: npt.NDArray[np.object_]
+    domains: npt.NDArray[np.object_]
+    texts: npt.NDArray[np.uint64]
+    sizes: npt.NDArray[np.int64]
 
 
 def read(positives: Sequence[str], negatives: Sequence[str], sample: int, seed: int) -> Examples:
@@ -72,83 +72,84 @@ def read(positives: Sequence[str], negatives: Sequence[str], sample: int, seed: 
         InputError: A dataset is missing, or a side has too few documents for every fold to have some.
     """
     sides = [_read_side(paths, sample, seed) for paths in (negatives, positives)]
-    counts, ids, domains, texts, sizes, good = [], [], [], [], [], []
-    folds, divided = [], set()
-    for label, side in enumerate(sides):
-        hashes = np.concatenate([np.zeros(0, np.uint64), *side.texts])
-        order = sorted(range(len(side.ids)), key=lambda row: (side.ids[row], hashes[row]))  # noqa: B023
-        counts.append(sparse.vstack([_nothing(), *side.counts], format="csr")[order])
-        ids += [side.ids[row] for row in order]
-        domains += [side.domains[row] for row in order]
-        texts.append(hashes[order])
-        sizes.append(np.concatenate([np.zeros(0, np.int64), *side.sizes])[order])
-        good.append(np.full(len(order), bool(label)))
-        sites = Counter(domain for domain in side.domains if domain)
-        divided |= {site for site, count in sites.items() if count > _LARGE * len(order)}
-    groups = [
-        id if domain is None or domain in divided else domain for id, domain in zip(ids, domains, strict=True)
-    ]
-    folds = np.searchsorted(
-        _SHARES, seeds.shuffle_key(seed, pa.array(groups, pa.string())) * 2.0**-64, "right"
-    )
-    examples = Examples(
-        sparse.vstack(counts, format="csr"),
-        np.concatenate(good),
-        folds.astype(np.int8),
-        tuple(domains),
-        np.concatenate(texts),
-        np.concatenate(sizes),
-        tuple(sorted(divided)),
-    )
-    _check(examples)
-    return examples
+    divided = sorted({site for side in sides for site in _large(side.domains)})
+    both = _joined(sides)
+    whole = both.domains != None  # noqa: E711 - of each
+    whole &= ~np.isin(both.domains, np.array(divided, object))
+    groups = pa.array(np.where(whole, both.domains, both.ids), pa.string())
+    fold = np.searchsorted(_STARTS, seeds.shuffle_key(seed, groups) * 2.0**-64, "right").astype(np.int8)
+    good = np.repeat([False, True], [len(side.ids) for side in sides])
+    _check(good, fold)
+    return Examples(both.counts, good, fold, both.domains, both.texts, both.sizes, tuple(divided))
 
 
-def _read_side(paths: Sequence[str], sample: int, seed: int) -> _Side:
+def _read_side(paths: Sequence[str], sample: int, seed: int) -> _Documents:
+    """Read the documents of one side, sorted by id."""
     datasets = [Dataset(path) for path in paths]
     rows = sum(dataset.rows for dataset in datasets)
-    side = _Side([], [], [], [], [])
+    read = []
     for dataset in datasets:
         columns = [name for name in ("id", "text", "url") if name in dataset.schema.names]
         for batch in dataset.batches(columns):
             if rows > sample:
                 batch = batch.filter(pa.array(seeds.draw(seed, batch["id"]) < sample / rows))
-            _add(side, batch)
-    return side
+            read.append(_hashed(batch))
+    side = _joined(read)
+    order = np.lexsort([side.texts, side.ids.astype(str)])
+    return _Documents(*(getattr(side, field.name)[order] for field in dataclasses.fields(side)))
 
 
-def _add(side: _Side, batch: pa.RecordBatch) -> None:
+def _hashed(batch: pa.RecordBatch) -> _Documents:
     data, offsets = buffers(batch["text"])
     found, bounds = hashingtf.buckets(data, offsets)
     shape = (len(batch), hashingtf.BUCKETS)
     counts = sparse.csr_matrix((np.ones(len(found)), found, bounds), shape=shape)
     counts.sum_duplicates()
     urls = batch["url"].to_pylist() if "url" in batch.schema.names else [None] * len(batch)
-    side.counts.append(counts)
-    side.ids += batch["id"].to_pylist()
-    side.domains += [registrable_domain(url) if url else None for url in urls]
-    side.texts.append(hash_strings(data, offsets))
-    side.sizes.append(np.diff(offsets))
+    domains = [registrable_domain(url) if url else None for url in urls]
+    ids = np.array(batch["id"].to_pylist(), object)
+    return _Documents(counts, ids, np.array(domains, object), hash_strings(data, offsets), np.diff(offsets))
 
 
-def _nothing() -> sparse.csr_matrix:
-    return sparse.csr_matrix((0, hashingtf.BUCKETS), dtype=np.float64)
+def _joined(some: Sequence[_Documents]) -> _Documents:
+    return _Documents(
+        sparse.vstack([_NOTHING.counts, *(each.counts for each in some)], format="csr"),
+        *(
+            np.concatenate([getattr(each, name) for each in (_NOTHING, *some)])
+            for name in ("ids", "domains", "texts", "sizes")
+        ),
+    )
 
 
-def _check(examples: Examples) -> None:
+_NOTHING = _Documents(
+    sparse.csr_matrix((0, hashingtf.BUCKETS), dtype=np.float64),
+    np.zeros(0, object),
+    np.zeros(0, object),
+    np.zeros(0, np.uint64),
+    np.zeros(0, np.int64),
+)
+
+
+def _large(domains: npt.NDArray[np.object_]) -> list[str]:
+    """List the sites that have too many of a side's documents to be in one fold."""
+    sites = Counter(domain for domain in domains if domain)
+    return [site for site, count in sites.items() if count > _LARGE * len(domains)]
+
+
+def _check(good: npt.NDArray[np.bool_], fold: npt.NDArray[np.int8]) -> None:
     for side, name in ((True, "positive"), (False, "negative")):
-        found = np.bincount(examples.fold[examples.good == side], minlength=3)
+        found = np.bincount(fold[good == side], minlength=3)
         if not found.all():
             raise InputError(
-                f"there are too few {name} documents: {found[TRAIN]} to train, {found[CALIBRATE]} to calibrate "
-                f"and {found[TEST]} to test",
+                f"there are too few {name} documents: {found[TRAIN]} to train, {found[CALIBRATE]} to "
+                f"calibrate and {found[TEST]} to test",
                 fix=f"give more {name} documents, from more sites; a hundred is the least that makes sense",
             )
 
 
 def overlaps(examples: Examples) -> Mapping[str, Any]:
     """Count what the two sides share, and what was seen in training and is met again in the test."""
-    good, domains = examples.good, np.array([domain or "" for domain in examples.domains], object)
+    good, domains = examples.good, np.where(examples.domains == None, "", examples.domains)  # noqa: E711
     ours, theirs = set(domains[good]) - {""}, set(domains[~good]) - {""}
     shared = sorted(ours & theirs)
     seen, met = examples.fold == TRAIN, examples.fold == TEST

@@ -223,4 +223,5 @@ def _apart(data: Bytes, first: Int, at: Int, last: Int) -> bool:
     """Say whether no ASCII word goes on across `at`, within a line."""
     if at in (first, last) or data[at - 1] > 127 or data[at] > 127:
         return True
-    return not (ASCII_CLASSES[data[at - 1]] & ASCII_CLASSES[data[at]] & (LETTER | DIGIT))
+    alnum = LETTER | DIGIT
+    return not (ASCII_CLASSES[data[at - 1]] & alnum and ASCII_CLASSES[data[at]] & alnum)

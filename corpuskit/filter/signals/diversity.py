@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from corpuskit.filter.signals.lines import per_text
 from corpuskit.filter.signals.repetition import count_alike, room_for
 from corpuskit.filter.signals.signal import Scan, Signal, ratios
 from corpuskit.kernels import kernel
@@ -16,6 +15,8 @@ from corpuskit.kernels.utf8 import Offsets, buffers, readonly
 from corpuskit.kernels.words import normalised_word_hashes
 
 __all__ = ["SIGNALS"]
+
+_PLACES = 4096
 
 
 def _normalised_words(scan: Scan) -> tuple[Hashes, Offsets]:
@@ -55,9 +56,27 @@ def _count(
 
 @cache
 def _stop_words() -> Hashes:
+    """Return a hash table of the stop words' hashes; 0 is a free place."""
     text = resources.files("corpuskit.filter").joinpath("tables", "stop_words.txt").read_text("utf-8")
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
-    return normalised_word_hashes(*buffers(pa.array(lines)))[0]
+    table = np.zeros(_PLACES, np.uint64)
+    for word in normalised_word_hashes(*buffers(pa.array(lines)))[0]:
+        place = int(word) % _PLACES
+        while table[place]:
+            place = (place + 1) % _PLACES
+        table[place] = word
+    return readonly(table)
+
+
+@kernel
+def _count_listed(hashes: Hashes, offsets: Offsets, listed: Hashes, out: npt.NDArray[np.int64]) -> None:
+    mask = np.uint64(_PLACES - 1)
+    for text in range(len(offsets) - 1):
+        for word in hashes[offsets[text] : offsets[text + 1]]:
+            place = word & mask
+            while listed[place] and listed[place] != word:
+                place = (place + np.uint64(1)) & mask
+            out[text] += listed[place] == word
 
 
 def _unique_word_ratio(scan: Scan) -> pa.Array:
@@ -71,7 +90,9 @@ def _word_entropy(scan: Scan) -> pa.Array:
 
 def _stop_word_ratio(scan: Scan) -> pa.Array:
     hashes, offsets = scan.once(_normalised_words)
-    return ratios(per_text(np.isin(hashes, _stop_words()), offsets), np.diff(offsets))
+    found = np.zeros(scan.rows, np.int64)
+    _count_listed(readonly(hashes), readonly(offsets), _stop_words(), found)
+    return ratios(found, np.diff(offsets))
 
 
 _FLOAT = pa.float64()

@@ -103,6 +103,7 @@ TWINS = {
 @given(texts=TEXTS)
 @example(texts=["\n\n\n", "\n", None, "a\n\n\n\n"])
 @example(texts=["http://a.b/chttp://a.b/c www.z.org/(q)).", "See http://a.b/c, or"])
+@example(texts=["items in cart3 items in cart"])
 @example(texts=["items in cart items in cart\nSign-in\nSign-in now Read more..."])
 def test_spans_equal_their_twin(signal, texts):
     expected = [(row, *span) for row, text in enumerate(texts) for span in TWINS[signal](text or "")]

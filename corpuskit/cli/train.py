@@ -1,0 +1,114 @@
+"""The command `corpuskit train`: makes what a stage reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from corpuskit import settings
+from corpuskit.cli import progress
+from corpuskit.cli.options import CONTEXT, JSON, RUN_OPTIONS, VERBOSE, Verb, divide, option
+from corpuskit.errors import UsageError
+
+__all__ = ["train"]
+
+_NEGATIVE = "--negative"
+
+
+class QualityCommand(click.Command):
+    """`corpuskit train quality`: its options are the settings of `QualityTraining`, imported when needed."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """List the paths, the settings in order, and some of the shared options."""
+        if not self.params:
+            from corpuskit.train import QualityTraining
+
+            shared = [one for one in RUN_OPTIONS if one.name in ("quiet", "force")]
+            self.params = [
+                click.Argument(["paths"], nargs=-1, type=click.Path(), metavar="POSITIVE... MODEL"),
+                click.Option(
+                    [_NEGATIVE],
+                    multiple=True,
+                    type=click.Path(),
+                    metavar="NEGATIVE...",
+                    help="Datasets of documents as they come, to tell the positives from.",
+                ),
+                *map(option, settings.fields(QualityTraining)),
+                JSON,
+                *shared,
+                VERBOSE,
+            ]
+        return super().get_params(ctx)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Let `--negative` take every path up to the next option, but for the last of all: that is MODEL."""
+        return super().parse_args(ctx, self._spread(ctx, list(args)))
+
+    def _spread(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if _NEGATIVE not in args:
+            return args
+        first = args.index(_NEGATIVE) + 1
+        end = next((at for at in range(first, len(args)) if args[at].startswith("-")), len(args))
+        group, rest = args[first:end], self._spread(ctx, args[end:])
+        ahead = [] if self._paths(ctx, rest) else group[1:][-1:]
+        named = group[: len(group) - len(ahead)]
+        spread = [each for path in named for each in (_NEGATIVE, path)] or [_NEGATIVE]
+        return [*args[: first - 1], *spread, *ahead, *rest]
+
+    def _paths(self, ctx: click.Context, args: list[str]) -> bool:
+        """Say whether any of these arguments is a path by itself."""
+        found, _, _ = self.make_parser(ctx).parse_args(list(args))
+        return bool(found.get("paths"))
+
+
+@click.pass_context
+def _quality(
+    ctx: click.Context,
+    /,
+    paths: tuple[str, ...],
+    negative: tuple[str, ...],
+    as_json: bool,
+    quiet: bool,
+    force: bool,
+    **given: Any,
+) -> None:
+    from corpuskit.train import QualityTraining, train_quality
+
+    if not negative:
+        raise UsageError("no negatives are given", fix="give POSITIVE... --negative NEGATIVE... MODEL")
+    positives, model = divide(paths)
+    chosen = {
+        name: value
+        for name, value in given.items()
+        if name != "verbose" and ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    }
+    training = settings.from_mapping(QualityTraining, chosen, "train.quality")
+    trained = train_quality(positives, negative, model, training, force=force)
+    if as_json:
+        progress.print_json(trained.json())
+    elif not quiet:
+        click.echo(trained.text())
+
+
+train = Verb(
+    "train",
+    """Train what a stage reads: quality makes the model of filter quality.
+
+    Example: corpuskit train quality wikipedia books --negative crawl quality-model
+    """,
+)
+train.add_command(
+    QualityCommand(
+        "quality",
+        callback=_quality,
+        help="""Train a quality model: tell POSITIVE datasets from NEGATIVE ones, and write the folder MODEL.
+
+        Logistic regression over Spark's HashingTF, as for GPT-3, calibrated and tested on documents it
+        has not seen. MODEL/README.md is its card. The same command again does nothing.
+        """,
+        short_help="Train the model of filter quality from good documents and others.",
+        context_settings=CONTEXT,
+    )
+)
