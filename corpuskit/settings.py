@@ -110,6 +110,9 @@ def from_mapping(cls: Any, values: Mapping[str, Any], where: str) -> Any:
         if name not in known:
             raise UsageError(f"no setting {key!r} in {where}", fix=suggest(name, known))
         given[name] = _convert(known[name], value, where)
+    for name, field in known.items():
+        if field.default is dataclasses.MISSING and name not in given:
+            raise UsageError(f"{where} lacks the setting {name!r}", fix=f"give {field.help}")
     try:
         return cls(**given)
     except (TypeError, ValueError) as error:

@@ -113,6 +113,10 @@ class Stage:
     def finish(self, dataset: Dataset) -> None:
         """Write what belongs beside a finished dataset; may be called again, and must then change nothing."""
 
+    def locks(self) -> tuple[str, ...]:
+        """Name the folders besides the target that no other run may write to meanwhile."""
+        return ()
+
     def content(self) -> Mapping[str, str]:
         """Return digests of what the settings only name: rule tables, block lists, models."""
         return {}
@@ -137,7 +141,8 @@ class Step:
 class Chain(Stage):
     """A method of several steps with files between them, each resumable; the last writes the target.
 
-    A step's `plan` is called with the datasets of the steps it names, then the chain's sources.
+    A step's `plan` is called with the datasets of the steps it names, then the chain's sources. When the
+    target is finished, each other step's `finish` is called with its dataset, before that is removed.
     """
 
     def steps(self) -> tuple[Step, ...]:

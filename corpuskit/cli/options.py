@@ -313,13 +313,17 @@ def option(field: settings.Field) -> click.Option:
     flags = f"--{flag}/--no-{flag}" if field.kind is bool else f"--{flag}"
     shown = default(field)
     kind = _parameter_type(field)
+    required = field.default is dataclasses.MISSING
+    optional: dict[str, Any] = (
+        {} if required else {"default": None}
+    )  # click takes a default of None for a value
     return click.Option(
         [flags, field.name],
         type=Listed(kind) if field.many else kind,
         multiple=field.many,
-        required=field.default is dataclasses.MISSING,
-        default=None,
+        required=required,
         help=_sentence(field.help) + (f"  [default: {shown}]" if shown else ""),
+        **optional,
     )
 
 

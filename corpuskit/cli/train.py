@@ -15,6 +15,7 @@ from corpuskit.errors import UsageError
 __all__ = ["train"]
 
 _NEGATIVE = "--negative"
+_PATHS = "POSITIVE... --negative NEGATIVE... MODEL"
 
 
 class QualityCommand(click.Command):
@@ -27,7 +28,7 @@ class QualityCommand(click.Command):
 
             shared = [one for one in RUN_OPTIONS if one.name in ("quiet", "force")]
             self.params = [
-                click.Argument(["paths"], nargs=-1, type=click.Path(), metavar="POSITIVE... MODEL"),
+                click.Argument(["paths"], nargs=-1, type=click.Path(), metavar=_PATHS),
                 click.Option(
                     [_NEGATIVE],
                     multiple=True,
@@ -60,7 +61,8 @@ class QualityCommand(click.Command):
     def _paths(self, ctx: click.Context, args: list[str]) -> bool:
         """Say whether any of these arguments is a path by itself."""
         found, _, _ = self.make_parser(ctx).parse_args(list(args))
-        return bool(found.get("paths"))
+        paths = found.get("paths")
+        return isinstance(paths, tuple) and bool(paths)
 
 
 @click.pass_context
@@ -76,8 +78,9 @@ def _quality(
 ) -> None:
     from corpuskit.train import QualityTraining, train_quality
 
-    if not negative:
-        raise UsageError("no negatives are given", fix="give POSITIVE... --negative NEGATIVE... MODEL")
+    if not negative or len(paths) < 2:
+        missing = "positives and a model" if negative else "negatives"
+        raise UsageError(f"there must be {missing}", fix=f"give {_PATHS}: the last path is the model")
     positives, model = divide(paths)
     chosen = {
         name: value

@@ -106,7 +106,10 @@ class Contamination(Chain):
         else:
             plan = json.loads(files.read_bytes(files.join(dataset.path, "plan.json")))
             paths = [source["path"] for source in plan["sources"][1:]]
-            sets = [path if files.is_url(path) else files.join(dataset.path, path) for path in paths]
+            local = not files.is_url(dataset.path)  # then the plan's paths begin there
+            sets = [
+                files.join(dataset.path, path) if local and not files.is_url(path) else path for path in paths
+            ]
             rows = dirty_examples(sets, self.ngram, _found(dataset))
         told = {"measured": self.measure, "sets": rows}
         data = json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
@@ -178,7 +181,7 @@ class Matches(Stage):
             )
         if (needed := _memory_needed(sets)) > self.memory:
             raise DoesNotFit(
-                f"evaluation sets of {needed >> 20:,} MiB do not fit into the {self.memory >> 20:,} of a worker",
+                f"evaluation sets need {needed >> 20:,} MiB a worker, which has {self.memory >> 20:,}",
                 fix=f"give it --memory {(needed >> 20) + 1}MiB, or fewer sets at a time",
             )
         tasks = numbered_tasks(train, beside=sets)

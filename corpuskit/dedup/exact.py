@@ -13,6 +13,18 @@ import pyarrow as pa
 
 from corpuskit import settings, urls
 from corpuskit.dataset import Dataset, read_batches
+from corpuskit.dedup.index import (
+    AGAINST_HELP,
+    INDEX_HELP,
+    Generations,
+    before,
+    check_keep_first,
+    check_published,
+    identities,
+    numbered,
+    reference_rank,
+    reference_tasks,
+)
 from corpuskit.dedup.numbering import (
     bucket_bits,
     bucket_rows,
@@ -21,12 +33,11 @@ from corpuskit.dedup.numbering import (
     in_bucket,
     numbered_batches,
 )
+from corpuskit.dedup.remember import FOUND, Remember
 from corpuskit.dedup.survivors import (
-    DUPLICATES,
     KEEP_HELP,
     Survivors,
     check_keep,
-    columns_read,
     duplicates,
     ranks,
 )
@@ -56,7 +67,11 @@ class Exact(Chain):
     Several sources are numbered through in their order: with `first`, the earlier source wins. Rejects have
     the rule `exact.KEY` and the id of the survivor as `twin`.
 
-    Steps: keys (a hash for every document), groups (equal hashes), survivors (drops the others).
+    Whatever equals a row of a reference (`against`) goes, whatever the policy, with that row as its twin. With
+    an `index`, so does what equals a document of an earlier run; its twin is the one that stayed then.
+
+    Steps: keys (a hash for every document), groups (equal hashes), survivors (drops the others); with an
+    index, generations (what there is) before them and remember (adds to it) among them.
 
     >>> Exact(key="url", keep="newest").steps()[-1].stage.rule
     'exact.url'
@@ -66,28 +81,57 @@ class Exact(Chain):
 
     key: Key = settings.setting("text", "what must be the same: text, normalised (its words), or url")
     keep: str = settings.setting("first", KEEP_HELP)
+    against: tuple[str, ...] = settings.setting((), AGAINST_HELP, content=False)
+    index: str | None = settings.setting(None, INDEX_HELP, content=False)
     memory: int = settings.setting(4 << 30, "most memory one worker may use", content=False)
 
     def __post_init__(self) -> None:
         check_keep(self.keep)
+        check_keep_first(self.keep, self.index)
+
+    @property
+    def made_with(self) -> tuple[str, ...]:
+        """What an index must have been made with."""
+        return (f"kind={self.name}", f"key={self.key}")
+
+    def content(self) -> dict[str, str]:
+        """Return what identifies the references, and whether there is an index."""
+        return identities(self.against, self.index, self.made_with)
+
+    def locks(self) -> tuple[str, ...]:
+        """Name the index."""
+        return () if self.index is None else (self.index,)
+
+    def finish(self, dataset: Dataset) -> None:
+        """Check that the index knows the documents, where there is one."""
+        check_published(self.index, dataset)
 
     def steps(self) -> tuple[Step, ...]:
-        """List the steps: keys, groups, survivors."""
+        """List the steps: keys, groups, survivors; and those of the index."""
+        keys = Step(Keys(self.key, self.keep, self.against, self.memory), sources=True)
+        groups = Groups(self.keep, self.against, self.index)
+        last = Survivors(self.name, f"exact.{self.key}")
+        if self.index is None:
+            return keys, Step(groups, steps=(0,), sources=True), Step(last, steps=(1,), sources=True)
+        remember = Remember(self.index, self.made_with, ("high", "low"))
         return (
-            Step(Keys(self.key, self.keep, self.memory), sources=True),
-            Step(Groups(self.keep), steps=(0,), sources=True),
-            Step(Survivors(self.name, f"exact.{self.key}"), steps=(1,), sources=True),
+            keys,
+            Step(Generations(self.index), sources=True),
+            Step(groups, steps=(0, 1), sources=True),
+            Step(remember, steps=(0, 2), sources=True),
+            Step(last, steps=(2,), sources=True),
         )
 
 
 @dataclass(frozen=True)
 class Keys(Stage):
-    """Writes the 128-bit key and the rank of every document, in order; null where it has no key."""
+    """Writes the 128-bit key and the rank of every document, references first; null where it has no key."""
 
     name: ClassVar[str] = "dedup.exact.keys"
 
     key: Key
     keep: str
+    against: tuple[str, ...] = settings.setting((), "references", content=False)
     memory: int = settings.setting(4 << 30, "most memory one worker may use", content=False)
 
     def writes(self, schema: pa.Schema) -> pa.Schema:
@@ -95,24 +139,22 @@ class Keys(Stage):
         return KEYS
 
     def plan(self, *sources: str) -> list[Task]:
-        """Plan one task per part.
+        """Plan one task per part, the references first.
 
         Raises:
             DoesNotFit: A bucket of keys would take more than the memory there is.
             UsageError: The policy's signal is not in the documents.
         """
-        rows = sum(Dataset(source).rows for source in sources)
+        rows = sum(Dataset(source).rows for source in (*self.against, *sources))
         check_memory(bucket_rows(rows) * RECORD_BYTES, self.memory, rows, Exact.name)
-        tasks = document_tasks(*sources)
-        for task in tasks:
-            columns_read(self.keep, task.schema)
-        return tasks
+        return reference_tasks(self.against, sources, self.keep)
 
     def run(self, task: Task) -> Iterator[Split]:
         """Hash each document of one part."""
         for batch in read_batches(task.inputs[0].path, task.schema):
             high, low = keys(batch, self.key)
-            yield Split(pa.RecordBatch.from_arrays([high, low, ranks(batch, self.keep)], schema=KEYS))
+            rank = reference_rank(batch) if task.work["reference"] else ranks(batch, self.keep)
+            yield Split(pa.RecordBatch.from_arrays([high, low, rank], schema=KEYS))
 
 
 def keys(batch: pa.RecordBatch, key: Key) -> tuple[pa.UInt64Array, pa.UInt64Array]:
@@ -153,16 +195,22 @@ class Groups(Stage):
     name: ClassVar[str] = "dedup.exact.groups"
 
     keep: str
+    against: tuple[str, ...] = settings.setting((), "references", content=False)
+    index: str | None = settings.setting(None, "the index", content=False)
 
     def writes(self, schema: pa.Schema) -> pa.Schema:
-        """Say the schema of duplicates."""
-        return DUPLICATES
+        """Say the schema of what is found."""
+        return FOUND
 
     def plan(self, *sources: str) -> list[Task]:
-        """Plan one task per bucket of hashes; `sources` are the keys, then the documents."""
+        """Plan one task per bucket of hashes; `sources` are the keys, the generations, then the documents."""
         bits = bucket_bits(Dataset(sources[0]).rows)
-        inputs = tuple(dataset_input(source) for source in sources)
-        return [Task(inputs, DUPLICATES, {"bucket": bucket, "bits": bits}) for bucket in range(1 << bits)]
+        pinned = 1 if self.index is None else 2
+        known = before(self.against, self.index, sources[1:pinned])
+        paths = (sources[0], *self.against, *known.generations, *sources[pinned:])
+        inputs = tuple(dataset_input(path) for path in paths)
+        work = known.work() | {"bits": bits}
+        return [Task(inputs, FOUND, {**work, "bucket": bucket}) for bucket in range(1 << bits)]
 
     def run(self, task: Task) -> Iterator[Split]:
         """Sort one bucket and choose the survivors of its groups."""
@@ -175,10 +223,14 @@ class Groups(Stage):
         order, groups = order[~alone], np.cumsum(begins)[~alone]
         numbers = numbers[order]
         gone, twins = duplicates(groups, numbers, found["rank"][order], self.keep)
+        first = task.work["references"] + task.work["old"]
+        ours = numbers[gone] >= first
+        gone, twins = gone[ours], twins[ours]
         survivors, which = np.unique(numbers[twins], return_inverse=True)
         ids = ids_of([item.path for item in task.inputs[1:]], survivors).take(pa.array(which))
-        columns = [pa.array(numbers[gone]), ids, pa.nulls(len(gone), pa.float64())]
-        yield Split(pa.RecordBatch.from_arrays(columns, schema=DUPLICATES))
+        known = pa.array(numbers[twins] >= task.work["references"])
+        columns = [pa.array(numbers[gone] - first), ids, pa.nulls(len(gone), pa.float64()), known]
+        yield Split(pa.RecordBatch.from_arrays(columns, schema=FOUND))
 
     def _bucket(self, task: Task) -> tuple[npt.NDArray[np.int64], dict[str, npt.NDArray[Any]]]:
         """Read the documents of one bucket: their numbers, and columns `high`, `low` and `rank`."""
@@ -188,8 +240,20 @@ class Groups(Stage):
             given = np.asarray(batch["high"].is_valid())
             high, low = (batch[name].fill_null(0).to_numpy() for name in ("high", "low"))
             rows = np.flatnonzero(given & in_bucket(high, task.work["bucket"], task.work["bits"]))
-            numbers.append(rows + first)
+            numbers.append(numbered(rows + first, task.work))
             found["high"].append(high[rows])
             found["low"].append(low[rows])
             found["rank"].append(batch["rank"].to_numpy(zero_copy_only=False)[rows])
+        wanted = np.unique(np.concatenate(found["high"]))
+        for first, batch in _old_keys(task):
+            rows = np.flatnonzero(np.isin(batch["high"].to_numpy(), wanted))
+            numbers.append(rows + first)
+            for name in ("high", "low"):
+                found[name].append(batch[name].to_numpy()[rows])
+            found["rank"].append(np.zeros(len(rows)))
         return np.concatenate(numbers), {name: np.concatenate(parts) for name, parts in found.items()}
+
+
+def _old_keys(task: Task) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Read the keys of the generations a task is given, each batch with its first number."""
+    return old_batches(task, 1 + len_references(task), ["high", "low"])

@@ -17,9 +17,8 @@ from corpuskit.dataset import ROW_GROUPS_BY, Dataset
 from corpuskit.dedup.grams import shard_counts
 from corpuskit.dedup.numbering import ids_of
 from corpuskit.dedup.units import Unit
-from corpuskit.dedup.windows import BASE_BYTES, WINDOWS, shard_bits
-from corpuskit.errors import DoesNotFit
-from corpuskit.kernels.firstseen import ENTRY_BYTES, FirstSeen
+from corpuskit.dedup.windows import WINDOWS, shard_bits, turns_and_room
+from corpuskit.kernels.firstseen import FirstSeen
 from corpuskit.stage import Split, Stage, Task, dataset_input
 
 __all__ = ["REPEATS", "Repeats"]
@@ -39,9 +38,6 @@ REPEATS = pa.schema(
 )
 """Runs of units that occurred before: the part and the number of their document, the place of the first one's
 first unit, how many follow one another from there, and the id of the document where all occurred first."""
-
-TABLE_ROWS = 8 << 20
-"""The most keys in memory at a time: some 340 MB."""
 
 
 @dataclass(frozen=True)
@@ -78,14 +74,7 @@ class Repeats(Stage):
         inputs = tuple(dataset_input(path) for path in (windows, *self.against, *documents))
         tasks = []
         for shard, count in enumerate(counts):
-            turns = 1 << min(8, max(0, (count - 1) // TABLE_ROWS).bit_length())
-            room = count // turns + count // turns // 16
-            needed = BASE_BYTES + room * ENTRY_BYTES
-            if needed > self.memory:
-                raise DoesNotFit(
-                    f"{self.name} needs {needed >> 20:,} MiB a worker and may use {self.memory >> 20:,} MiB",
-                    fix=f"give it --memory {(needed >> 20) + 1}MiB",
-                )
+            turns, room = turns_and_room(count, self.memory)
             work = {"shard": shard, "turns": turns, "room": room, "references": len(self.against)}
             tasks += [Task(inputs, REPEATS, {**work, "turn": turn}) for turn in range(turns)]
         return tasks
@@ -95,12 +84,13 @@ class Repeats(Stage):
         windows, *datasets = (item.path for item in task.inputs)
         groups = _groups(windows, task.work["shard"])
         table = FirstSeen(task.work["room"])
-        repeated = np.zeros(0, bool)
+        repeated = np.zeros(task.work["room"], bool)
         for columns in _turn(groups, task):
             entries = self._look_up(table, columns)
-            repeated = np.append(repeated, np.zeros(table.count - len(repeated), bool))
+            if table.count > len(repeated):
+                repeated = np.append(repeated, np.zeros(table.count, bool))
             repeated[entries[self._repeats(table, entries, columns)]] = True
-        numbers = np.unique(table.numbers[: table.count][repeated])
+        numbers = np.unique(table.numbers[: table.count][repeated[: table.count]])
         references = datasets[: task.work["references"]]
         documents = datasets[task.work["references"] :]
         ids = _ids(numbers, references, documents)

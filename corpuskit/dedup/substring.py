@@ -28,8 +28,8 @@ class Substring(Chain):
     not copies of one another: of one word a hundred times over, fifty stay.
 
     Runs are compared by 128-bit hashes, all of them: nothing is sampled. That takes one pass over the text, a
-    row of some 20 bytes on disk for each word, and a table of one shard at a time in memory: time and disk
-    grow with the text, memory does not.
+    row of some 18 bytes on disk for each word, and a table of one shard at a time in memory: time and disk
+    grow with the text, memory does not. (Past 2 billion words a shard is read several times.)
 
     Rejects: a cut is a span with the rule `substring.repeat`, whose `twin` is the document where it came
     first. It begins and ends with a word; the white space after it goes with it, at the end of a text that

@@ -18,10 +18,11 @@ from corpuskit.dedup.grams import text_bytes
 from corpuskit.dedup.numbering import numbered_tasks
 from corpuskit.dedup.units import SLICE_BYTES, Unit, units_of, windows_of
 from corpuskit.errors import DoesNotFit
+from corpuskit.kernels.firstseen import ENTRY_BYTES
 from corpuskit.kernels.utf8 import buffers
 from corpuskit.stage import Split, Stage, Task
 
-__all__ = ["BASE_BYTES", "WINDOWS", "Windows", "shard_bits"]
+__all__ = ["WINDOWS", "Windows", "shard_bits", "turns_and_room"]
 
 Columns = list[npt.NDArray[np.generic]]
 
@@ -48,6 +49,8 @@ MOST_BITS = 8
 """There are at most 256 shards; beyond that they grow, and are taken in several turns."""
 UNIT_BYTES: dict[Unit, int] = {"word": 6, "line": 40, "sentence": 60, "paragraph": 100}
 """What a unit takes on the web, about: to guess before counting."""
+TABLE_ROWS = 8 << 20
+"""The most keys in memory at a time: some 340 MB."""
 BASE_BYTES = 832 << 20
 """What a worker takes besides its table: the interpreter, its kernels, a batch and its keys."""
 
@@ -56,6 +59,26 @@ def shard_bits(sources: Sequence[str], unit: Unit) -> int:
     """Return how many leading bits of an anchor choose a shard, from the bytes of text alone."""
     rows = text_bytes(sources) // UNIT_BYTES[unit]
     return min(MOST_BITS, max(0, (rows - 1) // SHARD_ROWS).bit_length())
+
+
+def turns_and_room(rows: int, memory: int) -> tuple[int, int]:
+    """Say in how many turns a shard is taken, and for how many keys each has room.
+
+    Raises:
+        DoesNotFit: A worker needs more than `memory`.
+
+    >>> turns_and_room(1_000_000, 4 << 30), turns_and_room(20_000_000, 4 << 30)
+    ((1, 1062500), (4, 5312500))
+    """
+    turns = 1 << min(8, max(0, (rows - 1) // TABLE_ROWS).bit_length())
+    room = rows // turns * 17 // 16  # turns are not quite even
+    needed = BASE_BYTES + room * ENTRY_BYTES
+    if needed > memory:
+        raise DoesNotFit(
+            f"finding repeats needs {needed >> 20:,} MiB a worker and may use {memory >> 20:,} MiB",
+            fix=f"give it --memory {(needed >> 20) + 1}MiB",
+        )
+    return turns, room
 
 
 @dataclass(frozen=True)
@@ -85,12 +108,9 @@ class Windows(Stage):
             DoesNotFit: A worker needs more memory than there is.
             UsageError: Text is to be cut from documents with images.
         """
-        if self.memory < BASE_BYTES:
-            raise DoesNotFit(
-                f"{self.name} needs {BASE_BYTES >> 20:,} MiB a worker and may use {self.memory >> 20:,} MiB",
-                fix=f"give it --memory {BASE_BYTES >> 20}MiB",
-            )
-        bits = shard_bits((*self.against, *sources), self.unit)
+        read = (*self.against, *sources)
+        bits = shard_bits(read, self.unit)
+        turns_and_room(text_bytes(read) // UNIT_BYTES[self.unit] >> bits, self.memory)  # raises
         tasks = []
         for paths, reference in ((self.against, True), (sources, False)):
             for task in numbered_tasks(*paths) if paths else []:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -74,7 +75,9 @@ def run(
     place = Target(str(target))
     label = _Label(chosen, describe_sources(place.path, paths))
     place.check_foreign() if options.force else place.check(*label)  # before the lock leaves a trace
-    with files.lock(place.path), crew():
+    with files.lock(place.path), crew(), contextlib.ExitStack() as held:
+        for folder in [folder for stage in chosen for folder in stage.locks()]:
+            held.enter_context(files.lock(folder))
         if options.force:
             place.clear()
         if isinstance(chosen[0], Chain):
@@ -123,10 +126,11 @@ def _run_chain(
     """Run a chain's steps one after the other, each into a folder of its own, the last into the target."""
     target.check(*label)
     target.begin(*label, None, None)
-    work = files.join(target.path, "work")
-    if not (target.finished() and target.intact(verify=options.verify)):
+    work, steps = files.join(target.path, "work"), chain.steps()
+    stands = target.finished() and target.intact(verify=options.verify)
+    if not stands or (files.exists(work) and any(_finishes(step.stage) for step in steps)):
         written: list[str] = []
-        for number, step in enumerate(steps := chain.steps(), 1):
+        for number, step in enumerate(steps, 1):
             folder = files.join(work, f"{number:02d}-{step.stage.name.rsplit('.', 1)[-1]}")
             inputs = tuple(written[earlier] for earlier in step.steps) + (sources if step.sources else ())
             if number < len(steps):
@@ -134,8 +138,14 @@ def _run_chain(
             else:
                 last = Target(target.path, plan=f"{folder}.json")
                 _run_tasks((step.stage, *label.stages[1:]), inputs, last, options, label)
+        for step, path in zip(steps, written, strict=False):
+            step.stage.finish(Dataset(path))
     files.remove(work)
     return Dataset(target.path)
+
+
+def _finishes(stage: Stage) -> bool:
+    return type(stage).finish is not Stage.finish
 
 
 def outlook(stages: Stage | Sequence[Stage], sources: str | Sequence[str], target: str) -> Outlook:

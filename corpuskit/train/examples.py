@@ -19,7 +19,7 @@ from corpuskit.errors import InputError
 from corpuskit.kernels import hashingtf
 from corpuskit.kernels.hashing import hash_strings
 from corpuskit.kernels.utf8 import buffers
-from corpuskit.urls import registrable_domain
+from corpuskit.urls import host, registrable_domain
 
 __all__ = ["CALIBRATE", "TEST", "TRAIN", "Examples", "overlaps", "read"]
 
@@ -39,7 +39,7 @@ class Examples:
         counts: Sparse float64[n, 2^18]; how many tokens of each document are in each bucket.
         good: bool[n]; whether it is one of the positives.
         fold: int8[n]; TRAIN, CALIBRATE or TEST.
-        domains: The registrable domain of its url; null where it has none.
+        domains: The registrable domain of its url, else the host; null where it has none.
         texts: uint64[n]; a hash of its text.
         sizes: int64[n]; bytes of its text.
         divided: Sites that are in more than one fold, as they are too large to be in one.
@@ -106,7 +106,7 @@ def _hashed(batch: pa.RecordBatch) -> _Documents:
     counts = sparse.csr_matrix((np.ones(len(found)), found, bounds), shape=shape)
     counts.sum_duplicates()
     urls = batch["url"].to_pylist() if "url" in batch.schema.names else [None] * len(batch)
-    domains = [registrable_domain(url) if url else None for url in urls]
+    domains = [(registrable_domain(url) or host(url)) if url else None for url in urls]
     ids = np.array(batch["id"].to_pylist(), object)
     return _Documents(counts, ids, np.array(domains, object), hash_strings(data, offsets), np.diff(offsets))
 

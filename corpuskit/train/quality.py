@@ -24,6 +24,7 @@ from corpuskit.train.examples import CALIBRATE, TEST, TRAIN, Examples, overlaps,
 __all__ = ["QualityTraining", "Trained", "train_quality"]
 
 _STEPS = 1000
+_NAMES = {"settings": "settings", "positive": "positives", "negative": "negatives"}
 
 Floats = npt.NDArray[np.float64]
 
@@ -146,7 +147,7 @@ def _standing(model: str, asked: Mapping[str, Any]) -> dict[str, Any] | None:
         raise TargetError(f"{model}/{DESCRIPTION} is damaged", fix=fix) from None
     for key, value in asked.items():
         if not isinstance(told, dict) or told.get(key) != value:
-            raise TargetError(f"{model} was trained with other {key}", fix=fix)
+            raise TargetError(f"{model} was trained with other {_NAMES[key]}", fix=fix)
     keys = ("corpuskit", *asked, "documents", "test", "leakage", "steps", "converged")
     return {key: told.get(key) for key in keys}
 

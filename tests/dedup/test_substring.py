@@ -2,6 +2,8 @@
 
 import random
 import re
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from corpuskit.dedup import repeats, windows
+from corpuskit.dedup import windows
 from corpuskit.dedup.substring import Substring
 from corpuskit.engine import Options, run
 from corpuskit.errors import DoesNotFit, InputError, UsageError
@@ -64,7 +66,7 @@ def story(draw, words):
 
 @pytest.fixture
 def planted():
-    """Texts of which none repeats another by itself, and 50 planted repeats of 50 words or more, also in Han."""
+    """Texts of which none repeats another by itself, and 50 planted repeats of 50 words or more, and Han."""
     draw = random.Random(5)
     base = [story(draw, draw.randrange(60, 600)) for _ in range(80)]
     han = "".join(chr(draw.randrange(0x4E00, 0x9F00)) for _ in range(3000))
@@ -176,7 +178,7 @@ def test_shards_and_turns_change_nothing(planted, tmp_path, monkeypatch):
     path = write_dataset(tmp_path / "docs", documents(planted[0]))
     before = run_chain(Substring(), [path])
     monkeypatch.setattr(windows, "SHARD_ROWS", 4000)
-    monkeypatch.setattr(repeats, "TABLE_ROWS", 1000)
+    monkeypatch.setattr(windows, "TABLE_ROWS", 1000)
     stage = Substring()
     assert windows.shard_bits([path], "word") >= 3
     after = run_chain(stage, [path])
@@ -202,3 +204,30 @@ def test_mistakes(tmp_path):
         Substring(against=(str(tmp_path / "none"),)).digest()
     with pytest.raises(DoesNotFit, match="fix: give it --memory"):
         run_chain(Substring(memory=1 << 20), [path])
+
+
+LARGE = """
+import resource, sys
+import numpy as np
+from corpuskit.dedup.substring import Substring
+from corpuskit.engine import Options, run
+from corpuskit.testing import documents, write_dataset
+
+if __name__ == "__main__":
+    draw = np.random.default_rng(7)
+    words = np.array([f"{number:x}" for number in draw.integers(0, 1 << 32, 50_000)])
+    texts = [" ".join(words[draw.integers(0, 50_000, 2_000)]) for _ in range(1_000)]
+    docs = [documents(texts, id=[f"{half}{row:031x}" for row in range(1_000)]) for half in "ab"]
+    path = write_dataset(sys.argv[1] + "/docs", *docs)
+    found = run(Substring(memory=1 << 30), path, sys.argv[1] + "/out", options=Options(workers=1))
+    print(found.rows, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss << 10)
+"""
+
+
+def test_memory_stays_under_the_budget(tmp_path, environment):
+    (tmp_path / "large.py").write_text(LARGE)
+    command = [sys.executable, str(tmp_path / "large.py"), str(tmp_path)]
+    told = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    rows, peak = map(int, told.split())
+    assert rows == 1000  # of 36 MB, the second half repeats the first
+    assert 100 << 20 < peak < 1 << 30

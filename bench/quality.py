@@ -1,0 +1,154 @@
+"""Quality scores: the kernel against scikit-learn's HashingVectorizer and predict_proba.
+
+python bench/quality.py DATASET [--rounds N] [--json]
+python bench/quality.py --model MODEL --labelled FILE
+
+DATASET is any dataset of corpuskit. With --labelled nothing is timed: FILE is JSON lines of `text` and
+`label` (1: a person would keep it, 0: not), and the AUC of MODEL is printed beside that of the length alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import measure
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+LEAST = 2.0
+BUCKETS = 1 << 18
+NOTES = (
+    "from texts in memory to probabilities; 2^18 buckets and the same weights on both sides, float64",
+    "scikit-learn: HashingVectorizer(alternate_sign=False, norm=None) with its own tokens, which are runs of "
+    "two or more word characters, then LogisticRegression.predict_proba; `split`: with tokens by str.split, "
+    "which is nearer to what Spark's Tokenizer does. Its hash differs, so its scores do",
+    f"each side works on all texts again until {LEAST:g} s have passed; the seconds are the mean of one time",
+    "not timed: one run on the first documents, in which kernels are compiled",
+)
+PACKAGES = ("corpuskit", "numba", "scikit-learn", "scipy")
+
+
+def weights() -> npt.NDArray[np.float64]:
+    """Make weights as a model has them: their values do not change the time."""
+    import numpy as np
+
+    return np.random.default_rng(0).normal(size=BUCKETS)
+
+
+def run_corpuskit(dataset: str) -> None:
+    """Time the kernel."""
+    from corpuskit import Dataset
+    from corpuskit.filter.qualitymodel import HashedWeights
+
+    column = Dataset(dataset).table(["text"])["text"].combine_chunks()
+    model = HashedWeights(weights(), 0.5)
+
+    def work() -> Mapping[str, Any]:
+        model.scores(column)
+        return {}
+
+    measure.timed(lambda: model.scores(column.slice(0, 50)), work, PACKAGES, LEAST)
+
+
+def run_sklearn(dataset: str, split: bool) -> None:
+    """Time scikit-learn."""
+    import numpy as np
+    from sklearn.feature_extraction.text import HashingVectorizer
+    from sklearn.linear_model import LogisticRegression
+
+    from corpuskit import Dataset
+
+    texts = [str(text) for text in Dataset(dataset).table(["text"])["text"].to_pylist()]
+    tokens: dict[str, Any] = {"tokenizer": str.split, "token_pattern": None} if split else {}
+    vectorizer = HashingVectorizer(n_features=BUCKETS, alternate_sign=False, norm=None, **tokens)
+    regression = LogisticRegression()
+    regression.classes_ = np.array([0, 1])
+    regression.coef_, regression.intercept_ = weights()[None], np.array([0.5])
+
+    def score(some: list[str]) -> object:
+        return regression.predict_proba(vectorizer.transform(some))
+
+    def work() -> Mapping[str, Any]:
+        score(texts)
+        return {}
+
+    measure.timed(lambda: score(texts[:50]), work, PACKAGES, LEAST)
+
+
+SIDES: Mapping[str, Callable[[str], None]] = {
+    "corpuskit": run_corpuskit,
+    "scikit-learn": lambda dataset: run_sklearn(dataset, split=False),
+    "scikit-learn, split": lambda dataset: run_sklearn(dataset, split=True),
+}
+
+
+def show_labelled(model: str, path: str) -> None:
+    """Print how well a model's scores order texts that people have labelled, and how well lengths do."""
+    import pyarrow as pa
+    from sklearn.metrics import roc_auc_score
+
+    from corpuskit.filter.qualitymodel import load
+
+    rows = [json.loads(line) for line in Path(path).read_text("utf-8").splitlines()]
+    labels, texts = [row["label"] for row in rows], [row["text"] for row in rows]
+    scores = load(model).scores(pa.array(texts, pa.large_string())).to_numpy(zero_copy_only=False)
+    lengths = [len(text) for text in texts]
+    print(f"{len(rows)} texts, {sum(labels)} to keep")
+    print(f"AUC of the model   {roc_auc_score(labels, scores):.3f}")
+    print(f"AUC of the length  {roc_auc_score(labels, lengths):.3f}")
+
+
+def main() -> None:
+    """Run every side and print the table, or show how a model does on labelled texts."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("dataset", nargs="?")
+    parser.add_argument("--rounds", type=int, default=3, help="the round of median time is shown")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--model", help="with --labelled: a quality model")
+    parser.add_argument("--labelled", help="JSON lines of `text` and `label`")
+    parser.add_argument("--side", help=argparse.SUPPRESS)
+    told = parser.parse_args()
+    if told.labelled and told.model:
+        show_labelled(told.model, told.labelled)
+        return
+    if not told.dataset:
+        parser.error("give DATASET, or --model and --labelled")
+    if told.side:
+        SIDES[told.side](told.dataset)
+        return
+    from corpuskit import Dataset
+
+    dataset = str(Path(told.dataset).resolve())
+    runs = {
+        name: lambda name=name: measure.side(sys.executable, __file__, name, dataset)  # type: ignore[misc]
+        for name in SIDES
+    }
+    found = measure.rounds(told.rounds, runs)
+    documents = Dataset(dataset).rows
+    size = sum(part.text_bytes for part in Dataset(dataset).parts)
+    if told.json:
+        print(
+            json.dumps({"machine": measure.machine(), "documents": documents, "bytes": size, "sides": found})
+        )
+        return
+    ours = found["corpuskit"]["seconds"]
+    rows = [("", "documents/s", "MB/s", "seconds", "corpuskit is", "peak memory")]
+    for name, side in found.items():
+        times = f"{side['seconds'] / ours:,.1f} x" if name != "corpuskit" else ""
+        speed, rate = documents / side["seconds"], size / 1e6 / side["seconds"]
+        memory = f"{side['peak_bytes'] / 2**20:,.0f} MiB"
+        rows.append((name, f"{speed:,.0f}", f"{rate:,.1f}", f"{side['seconds']:.3f}", times, memory))
+    measure.show(f"{documents:,} documents, {size / 1e6:.1f} MB, median of {told.rounds}", rows, NOTES)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,212 @@
+"""What comes before the documents: references, and an index of what earlier runs have seen.
+
+An index is a folder with a generation for each run, a dataset that is never changed:
+`INDEX/index.json`, which says what it was made with, and `INDEX/gen-00003-<batch>/`. A batch is known by the
+manifests of its sources, wherever they lie: it is compared with the generations before its own, so that the
+same run again, into any target, gives the same answer, and adds nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from corpuskit import files, settings
+from corpuskit.dataset import Dataset
+from corpuskit.errors import InputError, TargetError
+from corpuskit.stage import Split, Stage, Task, dataset_input
+
+__all__ = [
+    "AGAINST_HELP",
+    "INDEX_HELP",
+    "Before",
+    "Generations",
+    "batch_key",
+    "before",
+    "check_published",
+    "identities",
+    "numbered",
+    "publish",
+]
+
+AGAINST_HELP = "references: datasets whose rows are compared with, never dropped and never written"
+INDEX_HELP = "folder that keeps what was seen, for the runs after this one; only with keep first"
+
+Numbers = npt.NDArray[np.int64]
+
+GENERATIONS = pa.schema([pa.field("generation", pa.string(), nullable=False)])
+
+_FORMAT = 1
+_HEADER = "index.json"
+_NAME = re.compile(r"gen-([0-9]{5,})-([0-9a-f]{16})")
+
+
+class Before(NamedTuple):
+    """What is numbered before the documents: the rows of references, then those of generations."""
+
+    references: int
+    old: int
+    generations: tuple[str, ...]
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are before the first document."""
+        return self.references + self.old
+
+    def work(self) -> dict[str, int]:
+        """Return what a task has to know of it."""
+        return {"references": self.references, "old": self.old, "generations": len(self.generations)}
+
+
+def before(against: Sequence[str], index: str | None, pinned: Sequence[str]) -> Before:
+    """Say what comes before the documents; `pinned` holds the dataset that `Generations` wrote, if any."""
+    references = sum(Dataset(path).rows for path in against)
+    if index is None:
+        return Before(references, 0, ())
+    names = Dataset(pinned[0]).table()["generation"].to_pylist()
+    paths = tuple(files.join(index, name) for name in names)
+    return Before(references, sum(Dataset(path).rows for path in paths), paths)
+
+
+def numbered(rows: Numbers, work: Mapping[str, int]) -> Numbers:
+    """Number the rows of a dataset that has the references and then the documents, but not the old ones.
+
+    >>> numbered(np.arange(3), {"references": 1, "old": 10}).tolist()
+    [0, 11, 12]
+    """
+    return rows + np.where(rows >= work["references"], work["old"], 0)
+
+
+def identities(against: Sequence[str], index: str | None, made_with: Sequence[str]) -> dict[str, str]:
+    """Say what identifies references, wherever they lie, and that there is an index: for `content`.
+
+    Raises:
+        InputError: A reference is no finished dataset.
+        TargetError: The index was made with other settings, or is none.
+    """
+    found = {f"against {place}": Dataset(path).sha256 for place, path in enumerate(against)}
+    if index is not None:
+        _check_header(index, made_with)
+        found["index"] = settings.digest([_FORMAT, *made_with])
+    return found
+
+
+def _check_header(index: str, made_with: Sequence[str]) -> None:
+    try:
+        header = json.loads(files.read_bytes(files.join(index, _HEADER)))
+        then = dict(pair.split("=", 1) for pair in header["made_with"])
+    except (FileNotFoundError, NotADirectoryError):
+        _check_foreign(index)
+        return
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise TargetError(f"{index}/{_HEADER} is damaged", fix="choose another --index") from None
+    now = dict(pair.split("=", 1) for pair in made_with)
+    differ = [
+        f"{key} was {then.get(key)}, is {now.get(key)}"
+        for key in {**then, **now}
+        if then.get(key) != now.get(key)
+    ]
+    if header.get("format") != _FORMAT:
+        differ.insert(0, f"format was {header.get('format')}, is {_FORMAT}")
+    if differ:
+        what = f"the index {index} was made with other settings: {'; '.join(differ)}"
+        raise TargetError(what, fix="choose another --index, or the settings it was made with")
+
+
+def _check_foreign(index: str) -> None:
+    if files.is_url(index) or not Path(index).exists():
+        return
+    if not Path(index).is_dir() or any(not path.name.startswith(".") for path in Path(index).iterdir()):
+        raise TargetError(f"{index} is not an index: it has no {_HEADER}", fix="choose another --index")
+
+
+def batch_key(manifests: Sequence[str]) -> str:
+    """Name a batch by the sha256 of its sources' manifests, in order: 16 hex digits."""
+    return settings.digest(list(manifests))[:16]
+
+
+def _listed(index: str) -> list[tuple[int, str, str]]:
+    """List the finished generations: number, batch and name, in order."""
+    if files.is_url(index):
+        try:
+            found = files.expand(files.join(index, "gen-*", "manifest.json"))
+        except InputError:
+            found = []
+        names = [path.split("/")[-2] for path in found]
+    else:
+        names = [path.parent.name for path in Path(index).glob("gen-*/manifest.json")]
+    matches = [match for name in names if (match := _NAME.fullmatch(name))]
+    return sorted((int(match[1]), match[2], match[0]) for match in matches)
+
+
+@dataclass(frozen=True)
+class Generations(Stage):
+    """Writes which generations a batch is compared with, once: whoever resumes the run sees the same."""
+
+    name: ClassVar[str] = "dedup.generations"
+
+    index: str = settings.setting("", "the index", content=False)
+
+    def writes(self, schema: pa.Schema) -> pa.Schema:
+        """Say the schema of names."""
+        return GENERATIONS
+
+    def plan(self, *sources: str) -> list[Task]:
+        """Plan the one task; `sources` are the documents."""
+        return [Task(tuple(dataset_input(source) for source in sources), GENERATIONS)]
+
+    def run(self, task: Task) -> Iterator[Split]:
+        """List the generations before that of this batch; all where it has none yet."""
+        listed = _listed(self.index)
+        batch = batch_key([item.identity for item in task.inputs])
+        end = min((number for number, key, _ in listed if key == batch), default=None)
+        names = [name for number, _, name in listed if end is None or number < end]
+        yield Split(pa.RecordBatch.from_arrays([pa.array(names, pa.string())], schema=GENERATIONS))
+
+
+def publish(index: str, made_with: Sequence[str], dataset: Dataset, manifests: Sequence[str]) -> None:
+    """Add a dataset to an index as the generation of a batch, unless the batch has one.
+
+    The manifest is written last: a folder without one is no generation, and is removed by the next attempt.
+    """
+    _check_header(index, made_with)
+    header = {"format": _FORMAT, "made_with": list(made_with)}
+    files.create(files.join(index, _HEADER), (json.dumps(header, indent=1) + "\n").encode())
+    listed, batch = _listed(index), batch_key(manifests)
+    if any(key == batch for _, key, _ in listed):
+        return
+    if not files.is_url(index):
+        for torn in Path(index).glob(f"gen-*-{batch}"):
+            files.remove(str(torn))
+    number = max((number for number, _, _ in listed), default=0) + 1
+    folder = files.join(index, f"gen-{number:05d}-{batch}")
+    for part in dataset.parts:
+        temporary = files.scratch(folder)
+        with dataset.open(part) as source, temporary.open("wb") as copy:
+            shutil.copyfileobj(source, copy, 1 << 20)
+        files.commit(temporary, files.join(folder, part.path))
+    manifest = files.read_bytes(files.join(dataset.path, "manifest.json"))
+    files.write_bytes(files.join(folder, "manifest.json"), manifest)
+
+
+def check_published(index: str | None, dataset: Dataset) -> None:
+    """Check that an index knows the batch of a finished dataset; null asks for none.
+
+    Raises:
+        TargetError: It does not: the run was finished with another index, and is not done again for this one.
+    """
+    if index is None:
+        return
+    batch = batch_key([source.get("manifest", "") for source in dataset.manifest["inputs"]])
+    if all(key != batch for _, key, _ in _listed(index)):
+        what = f"{index} does not know what {dataset.path} was made of: that run had another index"
+        raise TargetError(what, fix="name that index, or run it again with --force")
