@@ -128,10 +128,7 @@ def main() -> None:
     from corpuskit import Dataset
 
     dataset = str(Path(told.dataset).resolve())
-    runs = {
-        name: lambda name=name: measure.side(sys.executable, __file__, name, dataset)  # type: ignore[misc]
-        for name in SIDES
-    }
+    runs = {name: lambda name=name: measure.side(sys.executable, __file__, name, dataset) for name in SIDES}
     found = measure.rounds(told.rounds, runs)
     documents = Dataset(dataset).rows
     size = sum(part.text_bytes for part in Dataset(dataset).parts)
