@@ -37,7 +37,8 @@ def written(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, bytes], float]:
-    target = tmp_path_factory.mktemp("clean") / "run" / "out"  # as deep as the others: plans hold relative paths
+    # As deep as the others, because plans hold relative paths.
+    target = tmp_path_factory.mktemp("clean") / "run" / "out"
     began = time.monotonic()
     driver = start(target)
     assert driver.wait(timeout=600) == 0
@@ -62,7 +63,7 @@ def test_driver_killed(clean: tuple[dict[str, bytes], float], tmp_path: Path) ->
                 driver.wait()
                 kills += 1
         assert written(target) == expected
-    print(f"{kills} kills of the driver over {runs} runs")
+    print(f"{kills} kills of the driver over {runs} runs")  # noqa: T201 - the long form is read by a person
 
 
 def test_workers_killed(clean: tuple[dict[str, bytes], float], tmp_path: Path) -> None:
@@ -73,11 +74,11 @@ def test_workers_killed(clean: tuple[dict[str, bytes], float], tmp_path: Path) -
         target = tmp_path / f"run{runs}" / "out"
         runs += 1
         driver = start(target)
-        while driver.poll() is None:
+        for _ in range(3):  # ten deaths at one task, and a run gives up
             time.sleep(chance.uniform(0.2, seconds / 3))
             if driver.poll() is None and (workers := psutil.Process(driver.pid).children()):
                 chance.choice(workers).kill()
                 kills += 1
-        assert driver.returncode == 0
+        assert driver.wait(timeout=600) == 0
         assert written(target) == expected
-    print(f"{kills} kills of workers over {runs} runs")
+    print(f"{kills} kills of workers over {runs} runs")  # noqa: T201 - the long form is read by a person

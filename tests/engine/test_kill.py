@@ -18,7 +18,7 @@ from corpuskit.testing import documents, write_dataset
 
 psutil = pytest.importorskip("psutil")
 HERE = Path(__file__).parent
-KILLS = int(os.environ.get("CORPUSKIT_KILLS", "6"))
+KILLS = int(os.environ.get("CORPUSKIT_KILLS", "4"))
 
 SCRIPT = """
 import sys
@@ -53,13 +53,14 @@ def clean(source: str, folder: Path) -> tuple[dict[str, bytes], float]:
 def test_driver_killed_at_random_moments(source: str, tmp_path: Path) -> None:
     expected, seconds = clean(source, tmp_path / "clean")
     chance = random.Random(4)
-    killed = 0
-    for number in range(KILLS):
+    killed = number = 0
+    while killed < KILLS:
+        number += 1
         target = tmp_path / f"run{number}" / "out"
         while True:
             driver = start(source, target)
             try:
-                assert driver.wait(timeout=chance.uniform(0.2, seconds)) == 0
+                assert driver.wait(timeout=chance.uniform(0.2, seconds) if killed < KILLS else 120) == 0
                 break
             except subprocess.TimeoutExpired:
                 driver.send_signal(signal.SIGKILL)
@@ -67,7 +68,6 @@ def test_driver_killed_at_random_moments(source: str, tmp_path: Path) -> None:
                 killed += 1
         assert snapshot(target) == expected
         assert not list(target.rglob(".tmp-*"))
-    assert killed >= KILLS // 2
 
 
 def test_workers_killed_at_random_moments(source: str, tmp_path: Path) -> None:

@@ -186,7 +186,8 @@ def test_a_hanging_document_becomes_a_reject(tmp_path: Path, monkeypatch: pytest
     source = write_dataset(tmp_path / "source", documents(["fine", "hang me", "also fine"]))
     script = (
         (
-            "import corpuskit.engine.pipeline as pipeline; pipeline.BATCH_SECONDS = pipeline.DOCUMENT_SECONDS = 0.2;"
+            "import corpuskit.engine.pipeline as pipeline;"
+            "pipeline.BATCH_SECONDS = pipeline.DOCUMENT_SECONDS = 0.2;"
             "from corpuskit.engine.pipeline import perform; from stages import Deadly;"
             "stage = Deadly(); task = stage.plan(SOURCE)[0];"
             "perform([stage], task, 0, task.key([stage]), TARGET, lambda *counts: None)"
@@ -235,7 +236,8 @@ def test_parts_have_the_declared_layout(source: str, tmp_path: Path) -> None:
 
 def test_twenty_starts_at_once(source: str, tmp_path: Path) -> None:
     script = (
-        "import sys; from stages import Longer; from corpuskit.engine import run; from corpuskit.errors import TryLater\n"
+        "import sys; from stages import Longer\n"
+        "from corpuskit.engine import run; from corpuskit.errors import TryLater\n"
         f"try: run(Longer(nap=0.5), {source!r}, {str(tmp_path / 'out')!r})\nexcept TryLater: sys.exit(75)"
     )
     starts = [
@@ -249,7 +251,10 @@ def test_twenty_starts_at_once(source: str, tmp_path: Path) -> None:
 
 
 def test_the_driver_dies_and_its_workers_with_it(source: str, tmp_path: Path) -> None:
-    script = f"from stages import Longer; from corpuskit.engine import run; run(Longer(nap=60), {source!r}, {str(tmp_path / 'out')!r})"
+    script = (
+        "from stages import Longer; from corpuskit.engine import run;"
+        f"run(Longer(nap=60), {source!r}, {str(tmp_path / 'out')!r})"
+    )
     psutil = pytest.importorskip("psutil")
     driver = subprocess.Popen([sys.executable, "-c", script], cwd=HERE, env=environment())
     deadline = time.monotonic() + 30
