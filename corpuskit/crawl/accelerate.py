@@ -156,7 +156,7 @@ def _without_lost_comparisons(core: ModuleType, external: ModuleType) -> Callabl
         lost = options.focus != "recall" and _wins_unless_far_shorter(body, text)
         if lost:
             dropped = discards if options.focus == "precision" else []
-            lost = _longest(tree, [*dropped]) <= 2 * len(text) and not _RAW(tree)
+            lost = _at_most(2 * len(text), tree, [*dropped]) and not _RAW(tree)
         other = HtmlElement() if lost else core.copy(tree)
         found: tuple[HtmlElement, str] = external.compare_extraction(backup, other, body, text, options)
         return found
@@ -173,12 +173,14 @@ def _wins_unless_far_shorter(body: HtmlElement, text: str) -> bool:
     )
 
 
-def _longest(tree: HtmlElement, discards: list[XPath]) -> int:
-    """Bound the length of any text readability could take from a tree once `discards` are out of it."""
+def _at_most(limit: int, tree: HtmlElement, discards: list[XPath]) -> bool:
+    """Say whether no text readability could take is longer, from a tree once `discards` are out of it."""
+    most = _length(tree) + _VIDEO * len(tree.findall(".//iframe"))
+    if most <= limit:
+        return True
     matches = dict.fromkeys(element for discard in discards for element in discard(tree))
     outer = [element for element in matches if not any(above in matches for above in element.iterancestors())]
-    cut = sum(_length(element) - 1 for element in outer)
-    return _length(tree) - cut + _VIDEO * len(tree.findall(".//iframe"))
+    return most - sum(_length(element) - 1 for element in outer) <= limit
 
 
 def _length(element: HtmlElement) -> int:

@@ -14,6 +14,8 @@ from typing import Any
 from lxml.etree import XPath
 from lxml.html import HtmlElement
 
+from corpuskit.crawl.sieve import Sieve
+
 __all__ = ["Marks"]
 
 _MEMO = 1 << 16  # verdicts kept per attribute; a crawl has no end of class names
@@ -43,6 +45,7 @@ class Marks:
 
     def __init__(self) -> None:
         self._searches: dict[str, list[tuple[str, tuple[str, ...], Any]]] = {}
+        self._sieves: dict[str, Sieve] = {}
         self._verdicts: dict[str, dict[str, tuple[tuple[str, tuple[str, ...]], ...]]] = {}
         self._count = 0
 
@@ -60,10 +63,11 @@ class Marks:
         mark = f"corpuskit-{self._count}"
         self._count += 1
         for attributes, patterns in tests.items():
-            search = re.compile("|".join(f"(?:{pattern})" for pattern in patterns)).search
+            search = re.compile("|".join(f"(?:{pattern})" for pattern in patterns))
             for attribute in attributes:
                 self._searches.setdefault(attribute, []).append((mark, attributes, search))
                 self._verdicts[attribute] = {}
+                self._sieves.pop(attribute, None)
         return XPath(f"{head}[@{mark}]{tail}", namespaces=_NAMESPACES)
 
     def mark(self, tree: HtmlElement) -> None:
@@ -86,9 +90,11 @@ class Marks:
         if len(verdicts) >= _MEMO:
             verdicts.clear()
         searches = self._searches[attribute]
-        found = tuple(
-            (mark, attributes) for mark, attributes, search in searches if search(value) is not None
-        )
+        sieve = self._sieves.get(attribute)
+        if sieve is None:
+            sieve = self._sieves[attribute] = Sieve([search.pattern for _, _, search in searches])
+        likely = [searches[number] for number in sieve.may_match(value)]
+        found = tuple((mark, attributes) for mark, attributes, search in likely if search.search(value))
         verdicts[value] = found
         return found
 

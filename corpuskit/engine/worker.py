@@ -87,18 +87,24 @@ def main() -> None:
     inbox = _listen(connection)
     from corpuskit.engine.pipeline import perform
 
-    connection.send(("ready",))
+    def tell(*message: object) -> None:
+        try:
+            connection.send(message)
+        except OSError:  # the driver is gone, and nobody is left to tell
+            os._exit(1)
+
+    tell("ready")
     while True:
         script, order = inbox.get()
         try:
             _import_main(script)
             stages, task, number, key, folder, watch.verdicts = pickle.loads(order)  # noqa: S301 - the driver's
-            perform(stages, task, number, key, folder, lambda *counts: connection.send(("rows", *counts)))
-            connection.send(("done", number))
+            perform(stages, task, number, key, folder, lambda *counts: tell("rows", *counts))
+            tell("done", number)
         except CorpuskitError as error:
-            connection.send(("error", error))
+            tell("error", error)
         except BaseException:  # noqa: BLE001 - whatever it is, the driver must hear of it
-            connection.send(("bug", traceback.format_exc()))
+            tell("bug", traceback.format_exc())
 
 
 def _listen(connection: Connection) -> queue.SimpleQueue[Any]:
