@@ -22,6 +22,7 @@ from corpuskit.dedup.index import (
     check_published,
     identities,
     numbered,
+    old_batches,
     reference_rank,
     reference_tasks,
 )
@@ -43,11 +44,13 @@ from corpuskit.dedup.survivors import (
 )
 from corpuskit.kernels.utf8 import buffers
 from corpuskit.kernels.words import normalised_word_hashes
-from corpuskit.stage import Chain, Split, Stage, Step, Task, dataset_input, document_tasks
+from corpuskit.stage import Chain, Split, Stage, Step, Task, dataset_input
 
 __all__ = ["Exact", "keys"]
 
 Key = Literal["text", "normalised", "url"]
+
+Numbers = npt.NDArray[np.int64]
 
 KEYS = pa.schema(
     [pa.field("high", pa.uint64()), pa.field("low", pa.uint64()), pa.field("rank", pa.float64())]
@@ -67,8 +70,8 @@ class Exact(Chain):
     Several sources are numbered through in their order: with `first`, the earlier source wins. Rejects have
     the rule `exact.KEY` and the id of the survivor as `twin`.
 
-    Whatever equals a row of a reference (`against`) goes, whatever the policy, with that row as its twin. With
-    an `index`, so does what equals a document of an earlier run; its twin is the one that stayed then.
+    Whatever equals a row of a reference (`against`) goes, whatever the policy, with that row as its twin.
+    With an `index`, so does what equals a document of an earlier run; its twin is the one that stayed then.
 
     Steps: keys (a hash for every document), groups (equal hashes), survivors (drops the others); with an
     index, generations (what there is) before them and remember (adds to it) among them.
@@ -227,10 +230,25 @@ class Groups(Stage):
         ours = numbers[gone] >= first
         gone, twins = gone[ours], twins[ours]
         survivors, which = np.unique(numbers[twins], return_inverse=True)
-        ids = ids_of([item.path for item in task.inputs[1:]], survivors).take(pa.array(which))
+        ids = self._ids(task, survivors).take(pa.array(which))
         known = pa.array(numbers[twins] >= task.work["references"])
         columns = [pa.array(numbers[gone] - first), ids, pa.nulls(len(gone), pa.float64()), known]
         yield Split(pa.RecordBatch.from_arrays(columns, schema=FOUND))
+
+    def _ids(self, task: Task, numbers: Numbers) -> pa.StringArray:
+        """Look up ids by number; that of an old document is its survivor's."""
+        paths = [item.path for item in task.inputs[1:]]
+        old = len(self.against)
+        new = old + task.work["generations"]
+        first, end = task.work["references"], task.work["references"] + task.work["old"]
+        low, high = np.searchsorted(numbers, [first, end])
+        return pa.concat_arrays(
+            [
+                ids_of(paths[:old], numbers[:low]),
+                ids_of(paths[old:new], numbers[low:high] - first, "survivor"),
+                ids_of(paths[new:], numbers[high:] - end),
+            ]
+        )
 
     def _bucket(self, task: Task) -> tuple[npt.NDArray[np.int64], dict[str, npt.NDArray[Any]]]:
         """Read the documents of one bucket: their numbers, and columns `high`, `low` and `rank`."""
@@ -245,15 +263,11 @@ class Groups(Stage):
             found["low"].append(low[rows])
             found["rank"].append(batch["rank"].to_numpy(zero_copy_only=False)[rows])
         wanted = np.unique(np.concatenate(found["high"]))
-        for first, batch in _old_keys(task):
+        old = task.inputs[1 + len(self.against) :][: task.work["generations"]]
+        for first, batch in old_batches([item.path for item in old], task.work, ["high", "low"]):
             rows = np.flatnonzero(np.isin(batch["high"].to_numpy(), wanted))
             numbers.append(rows + first)
             for name in ("high", "low"):
                 found[name].append(batch[name].to_numpy()[rows])
             found["rank"].append(np.zeros(len(rows)))
         return np.concatenate(numbers), {name: np.concatenate(parts) for name, parts in found.items()}
-
-
-def _old_keys(task: Task) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Read the keys of the generations a task is given, each batch with its first number."""
-    return old_batches(task, 1 + len_references(task), ["high", "low"])

@@ -8,6 +8,7 @@ same run again, into any target, gives the same answer, and adds nothing.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shutil
@@ -22,8 +23,9 @@ import pyarrow as pa
 
 from corpuskit import files, settings
 from corpuskit.dataset import Dataset
-from corpuskit.errors import InputError, TargetError
-from corpuskit.stage import Split, Stage, Task, dataset_input
+from corpuskit.dedup.survivors import columns_read
+from corpuskit.errors import InputError, TargetError, UsageError
+from corpuskit.stage import Split, Stage, Task, dataset_input, document_tasks
 
 __all__ = [
     "AGAINST_HELP",
@@ -32,10 +34,14 @@ __all__ = [
     "Generations",
     "batch_key",
     "before",
+    "check_keep_first",
     "check_published",
     "identities",
     "numbered",
+    "old_batches",
     "publish",
+    "reference_rank",
+    "reference_tasks",
 ]
 
 AGAINST_HELP = "references: datasets whose rows are compared with, never dropped and never written"
@@ -56,11 +62,6 @@ class Before(NamedTuple):
     references: int
     old: int
     generations: tuple[str, ...]
-
-    @property
-    def rows(self) -> int:
-        """How many rows there are before the first document."""
-        return self.references + self.old
 
     def work(self) -> dict[str, int]:
         """Return what a task has to know of it."""
@@ -84,6 +85,48 @@ def numbered(rows: Numbers, work: Mapping[str, int]) -> Numbers:
     [0, 11, 12]
     """
     return rows + np.where(rows >= work["references"], work["old"], 0)
+
+
+def old_batches(
+    generations: Sequence[str], work: Mapping[str, int], columns: list[str]
+) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Read columns of generations; each batch comes with its first number, which follow the references'."""
+    first = work["references"]
+    for path in generations:
+        for batch in Dataset(path).batches(columns):
+            yield first, batch
+            first += len(batch)
+
+
+def reference_tasks(against: Sequence[str], sources: Sequence[str], keep: str) -> list[Task]:
+    """Plan one task per part, those of references first; `work` says which those are.
+
+    Raises:
+        UsageError: The policy's signal is not in the documents.
+    """
+    tasks = []
+    for paths, reference in ((against, True), (sources, False)):
+        for task in document_tasks(*paths) if paths else []:
+            if not reference:
+                columns_read(keep, task.schema)
+            tasks.append(dataclasses.replace(task, work={"reference": reference}))
+    return tasks
+
+
+def reference_rank(batch: pa.RecordBatch) -> pa.DoubleArray:
+    """Return ranks that no document reaches, whatever the policy."""
+    return pa.array(np.full(len(batch), np.inf))
+
+
+def check_keep_first(keep: str, index: str | None) -> None:
+    """Check that an index comes with the only policy that need not undo what earlier runs have kept.
+
+    Raises:
+        UsageError: It does not.
+    """
+    if index is not None and keep != "first":
+        what = f"keep is {keep!r}, and with an index only 'first' can be kept: what earlier runs kept stays"
+        raise UsageError(what, fix="use --keep first, or no --index")
 
 
 def identities(against: Sequence[str], index: str | None, made_with: Sequence[str]) -> dict[str, str]:

@@ -10,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from corpuskit import settings
 from corpuskit.dataset import Dataset
-from corpuskit.dedup.numbering import BUCKET_ROWS, bucket_bits, in_bucket, numbered_batches
+from corpuskit.dedup.index import before, numbered, old_batches
+from corpuskit.dedup.numbering import BUCKET_ROWS, bucket_bits, check_memory, in_bucket, numbered_batches
 from corpuskit.kernels import unionfind
 from corpuskit.stage import Split, Stage, Task, dataset_input
 
@@ -33,7 +35,7 @@ CANDIDATES = pa.schema(
     ]
 )
 """A document that meets another in a band. Its component is named by the smallest number in it, and lies
-whole in one block; `document` is its id."""
+whole in one block; `document` is its id, or of an old document the id of the one that stayed in its place."""
 
 BLOCK_BYTES = 128 << 20
 """A block of components holds about this many bytes of shingles: what a later task has in memory."""
@@ -47,20 +49,27 @@ class Links(Stage):
 
     name: ClassVar[str] = "dedup.minhash.links"
 
+    against: tuple[str, ...] = settings.setting((), "references", content=False)
+    index: str | None = settings.setting(None, "the index", content=False)
+
     def writes(self, schema: pa.Schema) -> pa.Schema:
         """Say the schema of links."""
         return LINKS
 
     def plan(self, *sources: str) -> list[Task]:
-        """Plan one task per band and bucket of hashes; small data has several bands in one task."""
+        """Plan one task per band and bucket of hashes; small data has several bands in one task.
+
+        `sources` are the signatures, and the generations where there is an index.
+        """
         signatures = Dataset(sources[0])
         names = [name for name in signatures.schema.names if name.startswith("band_")]
         bits = bucket_bits(signatures.rows)
         together = max(1, BUCKET_ROWS // 4 // max(1, signatures.rows))
         groups = [names[at : at + together] for at in range(0, len(names), together)]
-        inputs = (dataset_input(sources[0]),)
+        known = before(self.against, self.index, sources[1:])
+        inputs = tuple(dataset_input(path) for path in (sources[0], *known.generations))
         return [
-            Task(inputs, LINKS, {"bands": group, "bucket": bucket, "bits": bits})
+            Task(inputs, LINKS, {**known.work(), "bands": group, "bucket": bucket, "bits": bits})
             for group in groups
             for bucket in range(1 << bits)
         ]
@@ -68,8 +77,8 @@ class Links(Stage):
     def run(self, task: Task) -> Iterator[Split]:
         """Sort one bucket of each band and link equal hashes."""
         for band in task.work["bands"]:
-            hashes, numbers = _bucket(task.inputs[0].path, band, task.work["bucket"], task.work["bits"])
-            order = np.argsort(hashes, kind="stable")  # numbers ascend, and stay so among equals
+            hashes, numbers = _bucket(task, band)
+            order = np.lexsort((numbers, hashes))
             hashes, numbers = hashes[order], numbers[order]
             same = np.zeros(len(hashes), bool)
             same[1:] = hashes[1:] == hashes[:-1]
@@ -78,12 +87,21 @@ class Links(Stage):
             yield Split(pa.RecordBatch.from_arrays(columns, schema=LINKS))
 
 
-def _bucket(signatures: str, band: str, bucket: int, bits: int) -> tuple[npt.NDArray[np.uint64], Numbers]:
+def _bucket(task: Task, band: str) -> tuple[npt.NDArray[np.uint64], Numbers]:
+    """Read one bucket of a band, and what generations have of it."""
     hashes, numbers = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)]
+    signatures, *generations = (item.path for item in task.inputs)
     for first, batch in numbered_batches(signatures, [band]):
         column = batch.column(0)
         values = column.fill_null(0).to_numpy()
-        rows = np.flatnonzero(np.asarray(column.is_valid()) & in_bucket(values, bucket, bits))
+        given = np.asarray(column.is_valid())
+        rows = np.flatnonzero(given & in_bucket(values, task.work["bucket"], task.work["bits"]))
+        hashes.append(values[rows])
+        numbers.append(numbered(rows + first, task.work))
+    wanted = np.unique(np.concatenate(hashes))
+    for first, batch in old_batches(generations, task.work, [band]):
+        values = batch.column(0).to_numpy()
+        rows = np.flatnonzero(np.isin(values, wanted))
         hashes.append(values[rows])
         numbers.append(rows + first)
     return np.concatenate(hashes), np.concatenate(numbers)
@@ -98,28 +116,51 @@ class Components(Stage):
 
     name: ClassVar[str] = "dedup.minhash.components"
 
+    against: tuple[str, ...] = settings.setting((), "references", content=False)
+    index: str | None = settings.setting(None, "the index", content=False)
+    memory: int = settings.setting(4 << 30, "most memory one worker may use", content=False)
+
     def writes(self, schema: pa.Schema) -> pa.Schema:
         """Say the schema of candidates."""
         return CANDIDATES
 
     def plan(self, *sources: str) -> list[Task]:
-        """Plan the one task; `sources` are the signatures and the links."""
-        return [Task(tuple(dataset_input(source) for source in sources), CANDIDATES)]
+        """Plan the one task; `sources` are the signatures and the links, then the generations.
+
+        Raises:
+            DoesNotFit: The numbers of all documents, those of the index too, take more than `memory`.
+        """
+        known = before(self.against, self.index, sources[2:])
+        rows = Dataset(sources[0]).rows + known.old
+        check_memory(components_bytes(rows), self.memory, rows, "dedup.minhash")
+        inputs = tuple(dataset_input(path) for path in (*sources[:2], *known.generations))
+        return [Task(inputs, CANDIDATES, {**known.work(), "rows": rows})]
 
     def run(self, task: Task) -> Iterator[Split]:
         """Join the links and write the candidates by number."""
-        signatures, links = (item.path for item in task.inputs)
-        parents = _join(Dataset(signatures).rows, Dataset(links))
+        parents = _join(task.work["rows"], Dataset(task.inputs[1].path))
         linked = _linked(parents)
         shift = max(0, len(parents).bit_length() - BIN_BITS)
-        blocks = _blocks(signatures, parents, linked, shift)
-        for first, batch in numbered_batches(signatures, ["rank", "document"]):
-            rows = np.flatnonzero(linked[first : first + len(batch)])
-            numbers = rows + first
+        blocks = _blocks(task, parents, linked, shift)
+        for numbers, batch in _rows(task, ["rank", "document"], ["survivor"]):
+            rows = np.flatnonzero(linked[numbers])
+            numbers = numbers[rows]
             components = parents[numbers].astype(np.int64)
             columns = [pa.array(values) for values in (numbers, components, blocks[components >> shift])]
-            columns += [batch[name].take(pa.array(rows)) for name in ("rank", "document")]
-            yield Split(pa.RecordBatch.from_arrays(columns, schema=CANDIDATES))
+            ids, taken = batch.column(batch.num_columns - 1), pa.array(rows)
+            rank = (
+                batch["rank"].take(taken) if "rank" in batch.schema.names else pa.array(np.zeros(len(rows)))
+            )
+            yield Split(pa.RecordBatch.from_arrays([*columns, rank, ids.take(taken)], schema=CANDIDATES))
+
+
+def _rows(task: Task, columns: list[str], old: list[str]) -> Iterator[tuple[Numbers, pa.RecordBatch]]:
+    """Read `columns` of all signatures, and the columns `old` of all generations, with their numbers."""
+    signatures, _, *generations = (item.path for item in task.inputs)
+    for first, batch in numbered_batches(signatures, columns):
+        yield numbered(np.arange(first, first + len(batch)), task.work), batch
+    for first, batch in old_batches(generations, task.work, old):
+        yield np.arange(first, first + len(batch)), batch
 
 
 def components_bytes(rows: int) -> int:
@@ -150,13 +191,11 @@ def _linked(parents: unionfind.Parents) -> npt.NDArray[np.bool_]:
     return linked
 
 
-def _blocks(
-    signatures: str, parents: unionfind.Parents, linked: npt.NDArray[np.bool_], shift: int
-) -> Numbers:
+def _blocks(task: Task, parents: unionfind.Parents, linked: npt.NDArray[np.bool_], shift: int) -> Numbers:
     """Return the block of each bin of components; a bin is `component >> shift`: no component is cut."""
     weights = np.zeros((len(parents) >> shift) + 1, np.int64)
-    for first, batch in numbered_batches(signatures, ["shingles"]):
-        rows = np.flatnonzero(linked[first : first + len(batch)])
-        taken = batch["shingles"].to_numpy()[rows] * 8 + 64
-        np.add.at(weights, parents[rows + first] >> shift, taken)
+    for numbers, batch in _rows(task, ["shingles"], ["size"]):
+        rows = np.flatnonzero(linked[numbers])
+        taken = batch.column(0).to_numpy()[rows] * 8 + 64
+        np.add.at(weights, parents[numbers[rows]] >> shift, taken)
     return (np.cumsum(weights) - weights) // BLOCK_BYTES

@@ -6,8 +6,18 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from corpuskit import settings
+from corpuskit.dataset import Dataset
 from corpuskit.dedup.clusters import Clusters, Shingles
+from corpuskit.dedup.index import (
+    AGAINST_HELP,
+    INDEX_HELP,
+    Generations,
+    check_keep_first,
+    check_published,
+    identities,
+)
 from corpuskit.dedup.links import Components, Links
+from corpuskit.dedup.remember import Remember
 from corpuskit.dedup.signatures import PERMUTATIONS, Signatures, band_names, shingles, signatures
 from corpuskit.dedup.survivors import KEEP_HELP, Survivors, check_keep
 from corpuskit.errors import UsageError
@@ -33,8 +43,14 @@ class MinHash(Chain):
     others, each at least as similar to the next as the bound asks. Without verification `value` and `bound`
     are null.
 
+    Whatever is in a cluster with a row of a reference (`against`) goes, whatever the policy, with that row as
+    its twin. With an `index` the documents of earlier runs count as earlier documents, and clusters are not
+    closed: a document goes if it is like any earlier one, kept or not, so that no later document could have
+    changed what became of it; its twin is the one that stayed in place of the first it is like, and `value`
+    is the similarity to that first.
+
     Steps: signatures, links and components find candidates; shingles and clusters verify them; survivors
-    drops.
+    drops. With an index, generations (what there is) comes before them and remember adds to it.
 
     Source: Broder 1997; Leskovec, Rajaraman and Ullman, "Mining of Massive Datasets", chapter 3; FineWeb
     (arXiv:2406.17557): 5-grams, 14 bands of 8 rows. Deviation: candidates are verified.
@@ -51,11 +67,16 @@ class MinHash(Chain):
     rows: int | None = settings.setting(None, "rows in a band; by default chosen for the threshold (8 at .8)")
     verify: bool = settings.setting(True, "compare the shingle sets of documents that meet in a band")
     keep: str = settings.setting("first", KEEP_HELP)
+    against: tuple[str, ...] = settings.setting((), AGAINST_HELP, content=False)
+    index: str | None = settings.setting(None, INDEX_HELP, content=False)
     seed: int = settings.setting(1, "seed of the permutations")
     memory: int = settings.setting(4 << 30, "most memory one worker may use", content=False)
 
     def __post_init__(self) -> None:
         check_keep(self.keep)
+        check_keep_first(self.keep, self.index)
+        if self.index is not None and not self.verify:
+            raise UsageError("an index holds what is needed to verify", fix="drop --no-verify, or --index")
         if not 0 < self.threshold <= 1:
             raise UsageError(f"threshold is {self.threshold}", fix="a Jaccard similarity above 0 and up to 1")
         if (self.bands is None) != (self.rows is None):
@@ -77,20 +98,51 @@ class MinHash(Chain):
             return self.bands, self.rows
         return bands_and_rows(self.threshold)
 
+    @property
+    def made_with(self) -> tuple[str, ...]:
+        """What an index must have been made with."""
+        bands, rows = self.shape
+        told = {"threshold": self.threshold, "ngram": self.ngram, "bands": bands, "rows": rows}
+        return (f"kind={self.name}", *(f"{key}={value}" for key, value in told.items()), f"seed={self.seed}")
+
+    def content(self) -> dict[str, str]:
+        """Return what identifies the references, and whether there is an index."""
+        return identities(self.against, self.index, self.made_with)
+
+    def locks(self) -> tuple[str, ...]:
+        """Name the index."""
+        return () if self.index is None else (self.index,)
+
+    def finish(self, dataset: Dataset) -> None:
+        """Check that the index knows the documents, where there is one."""
+        check_published(self.index, dataset)
+
     def steps(self) -> tuple[Step, ...]:
         """List the steps: signatures, links, components, shingles (to verify), clusters, survivors."""
         bands, rows = self.shape
         bound = self.threshold if self.verify else None
-        steps = [
-            Step(Signatures(self.ngram, bands, rows, self.seed, self.keep, self.memory), sources=True),
-            Step(Links(), steps=(0,)),
-            Step(Components(), steps=(0, 1)),
-        ]
+        beside = (self.against, self.index)
+        first = Signatures(self.ngram, bands, rows, self.seed, self.keep, self.against, self.memory)
+        steps = [Step(first, sources=True)]
+        old: tuple[int, ...] = ()
+        if self.index is not None:
+            old = (1,)
+            steps.append(Step(Generations(self.index), sources=True))
+        links = len(steps)
+        steps.append(Step(Links(*beside), steps=(0, *old)))
+        steps.append(Step(Components(*beside, self.memory), steps=(0, links, *old)))
         if self.verify:
-            steps.append(Step(Shingles(self.ngram, tuple(band_names(bands))), steps=(0, 2), sources=True))
-        steps.append(Step(Clusters(self.keep, bound, self.memory), steps=(len(steps) - 1,)))
+            verify = Shingles(self.ngram, tuple(band_names(bands)), *beside)
+            steps.append(Step(verify, steps=(0, links + 1, *old), sources=True))
+        clusters = len(steps)
+        found = Clusters(self.keep, bound, *beside, self.memory)
+        steps.append(Step(found, steps=(clusters - 1, *old)))
+        if self.index is not None:
+            hashes = (*band_names(bands), "content")
+            remember = Remember(self.index, self.made_with, hashes, self.ngram)
+            steps.append(Step(remember, steps=(0, clusters), sources=True))
         last = Survivors(self.name, "minhash.duplicate", bound)
-        return (*steps, Step(last, steps=(len(steps) - 1,), sources=True))
+        return (*steps, Step(last, steps=(clusters,), sources=True))
 
 
 def chance_to_meet(similarity: float, bands: int, rows: int) -> float:

@@ -117,9 +117,9 @@ def read_between(
     return pa.concat_tables(tables).combine_chunks()
 
 
-def ids_of(sources: Sequence[str], numbers: Numbers) -> pa.StringArray:
+def ids_of(sources: Sequence[str], numbers: Numbers, column: str = "id") -> pa.StringArray:
     """Look up the ids of documents by number; `numbers` must ascend and not repeat."""
-    taken = [batch["id"].take(pa.array(rows)) for _, batch, rows in gather(sources, numbers, ["id"])]
+    taken = [batch[column].take(pa.array(rows)) for _, batch, rows in gather(sources, numbers, [column])]
     return pa.concat_arrays([pa.array([], pa.string()), *taken])
 
 

@@ -32,8 +32,8 @@ _SETS = (
 )
 _NAMES = (
     pa.field("id", pa.string(), nullable=False),
-    pa.field("document", pa.string(), nullable=False),
     pa.field("url", pa.string()),
+    pa.field("survivor", pa.string(), nullable=False),
 )
 _READ = pa.schema([("id", pa.string()), ("url", pa.string()), ("text", pa.large_string())])
 
@@ -42,8 +42,8 @@ _READ = pa.schema([("id", pa.string()), ("url", pa.string()), ("text", pa.large_
 class Remember(Stage):
     """Writes the hashes of every document that says something new: a generation of an index.
 
-    Beside the hashes: `document` and `url`, of what was seen; `id`, of the document that stayed in its place,
-    its own where that was kept; and with `ngram` its sorted set of shingle hashes and the set's `size`.
+    Beside the hashes: its `id` and `url`; `survivor`, the id of the document that stayed in its place, its
+    own where it was kept; and with `ngram` its sorted set of shingle hashes and the set's `size`.
     """
 
     name: ClassVar[str] = "dedup.remember"
@@ -101,9 +101,8 @@ class Remember(Stage):
                 pa.array(np.diff(offsets)),
                 pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(sets)),
             ]
-        documents = batch["id"].take(wanted)
-        survivors = pa.array(ids, pa.string()).take(wanted)
-        columns += [pc.coalesce(survivors, documents), documents, batch["url"].take(wanted)]
+        own, survivors = batch["id"].take(wanted), pa.array(ids, pa.string()).take(wanted)
+        columns += [own, batch["url"].take(wanted), pc.coalesce(survivors, own)]
         return pa.RecordBatch.from_arrays(columns, schema=self.writes(batch.schema))
 
     def finish(self, dataset: Dataset) -> None:

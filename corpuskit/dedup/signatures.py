@@ -12,15 +12,16 @@ import pyarrow.compute as pc
 
 from corpuskit import settings
 from corpuskit.dataset import Dataset, read_batches
+from corpuskit.dedup.index import reference_rank, reference_tasks
 from corpuskit.dedup.links import components_bytes
 from corpuskit.dedup.numbering import bucket_rows, check_memory
-from corpuskit.dedup.survivors import columns_read, ranks
+from corpuskit.dedup.survivors import ranks
 from corpuskit.kernels import minhash
 from corpuskit.kernels.hashing import Hashes
 from corpuskit.kernels.ngrams import ngram_hashes
 from corpuskit.kernels.utf8 import Offsets, buffers
 from corpuskit.kernels.words import normalised_word_hashes
-from corpuskit.stage import Split, Stage, Task, document_tasks
+from corpuskit.stage import Split, Stage, Task
 
 __all__ = ["PERMUTATIONS", "Signatures", "band_names", "shingles", "signatures"]
 
@@ -96,7 +97,7 @@ _BESIDE = (
 
 @dataclass(frozen=True)
 class Signatures(Stage):
-    """Writes the band hashes of every document, in order; null where it has no words.
+    """Writes the band hashes of every document, references first; null where it has no words.
 
     Beside them: `content`, a hash of its normalised words in order; `shingles`, how many it has, repeats
     included (0 without words); its `rank` under the survivor policy; and its id, as `document`.
@@ -109,6 +110,7 @@ class Signatures(Stage):
     rows: int
     seed: int
     keep: str
+    against: tuple[str, ...] = settings.setting((), "references", content=False)
     memory: int = settings.setting(4 << 30, "most memory one worker may use", content=False)
 
     def writes(self, schema: pa.Schema) -> pa.Schema:
@@ -117,19 +119,16 @@ class Signatures(Stage):
         return pa.schema([*bands, *_BESIDE])
 
     def plan(self, *sources: str) -> list[Task]:
-        """Plan one task per part.
+        """Plan one task per part, the references first.
 
         Raises:
             DoesNotFit: The numbers of all documents, or a bucket of bands, take more than `memory`.
             UsageError: The policy's signal is not in the documents.
         """
-        rows = sum(Dataset(source).rows for source in sources)
+        rows = sum(Dataset(source).rows for source in (*self.against, *sources))
         needed = max(components_bytes(rows), bucket_rows(rows) * LINK_BYTES)
         check_memory(needed, self.memory, rows, "dedup.minhash")
-        tasks = document_tasks(*sources)
-        for task in tasks:
-            columns_read(self.keep, task.schema)
-        return tasks
+        return reference_tasks(self.against, sources, self.keep)
 
     def run(self, task: Task) -> Iterator[Split]:
         """Compute the bands of one part."""
@@ -142,5 +141,6 @@ class Signatures(Stage):
             counts = np.diff(offsets)
             columns = [pa.array(band, mask=counts == 0) for band in bands]
             columns.append(pa.array(minhash.sequence_hashes(words, word_offsets), mask=counts == 0))
-            columns += [pa.array(counts), pc.fill_null(ranks(batch, self.keep), -np.inf), batch["id"]]
+            rank = reference_rank(batch) if task.work["reference"] else ranks(batch, self.keep)
+            columns += [pa.array(counts), pc.fill_null(rank, -np.inf), batch["id"]]
             yield Split(pa.RecordBatch.from_arrays(columns, schema=schema))

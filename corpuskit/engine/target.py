@@ -203,6 +203,7 @@ class Target:
             "parts": [marker["part"] for marker in whole],
             "rejects": [marker["rejects"] for marker in whole if marker["rejects"]],
         }
+        files.sweep_temporary(self.path)  # of workers that were killed meanwhile
         files.write_bytes(files.join(self.path, "manifest.json"), _json(manifest))
         return Dataset(self.path)
 

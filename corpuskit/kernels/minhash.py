@@ -294,3 +294,59 @@ def _confirm_band(
 def _confirm(members: Hashes, offsets: Offsets, one: int, two: int, least: float, parents: Parents) -> None:
     if find(parents, one) != find(parents, two) and similarity(members, offsets, one, two, least) > 0.0:
         unite(parents, one, two)
+
+
+def link_band(
+    values: Hashes, members: Hashes, offsets: Offsets, least: float, first: int, links: Offsets
+) -> None:
+    """Link, in `links`, each set to the smallest before it that it meets in a band and is like.
+
+    What a set is linked to depends on the sets before it alone. The pairs compared are those of
+    `confirm_band`.
+
+    Args:
+        values: uint64, the hash of each set in the band; sets are ordered by preference.
+        members: As `sets` returns them.
+        offsets: Likewise.
+        least: The Jaccard similarity from which two sets are alike, above 0.
+        first: Sets before this one are not linked to others.
+        links: int64, the set that each is linked to so far, at first itself; only ever made smaller.
+
+    >>> members, offsets = sets(np.array([1, 2, 3, 4, 1, 2, 3, 4], np.uint64), np.array([0, 2, 4, 8]))
+    >>> links = np.arange(3)
+    >>> link_band(np.zeros(3, np.uint64), members, offsets, 0.5, 0, links)
+    >>> links.tolist()
+    [0, 1, 0]
+    """
+    order = np.argsort(values, kind="stable")
+    _link_band(readonly(values), readonly(order), readonly(members), readonly(offsets), least, first, links)
+
+
+@kernel
+def _link_band(
+    values: Hashes,
+    order: Offsets,
+    members: Hashes,
+    offsets: Offsets,
+    least: float,
+    first: int,
+    links: Offsets,
+) -> None:
+    start = 0
+    for at in range(1, len(order) + 1):
+        if at == len(order) or values[order[at]] != values[order[start]]:
+            bucket = order[start:at]
+            for j in range(1, len(bucket)):
+                if bucket[j] < first:
+                    continue
+                for i in range(min(COMPARED, j)):
+                    _link(members, offsets, bucket[i], bucket[j], least, links)
+                for i in range(max(COMPARED, j - COMPARED), j):
+                    _link(members, offsets, bucket[i], bucket[j], least, links)
+            start = at
+
+
+@kernel
+def _link(members: Hashes, offsets: Offsets, one: int, two: int, least: float, links: Offsets) -> None:
+    if one < links[two] and similarity(members, offsets, one, two, least) > 0.0:
+        links[two] = one
