@@ -37,12 +37,13 @@ def written(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, bytes], float]:
-    # As deep as the others, because plans hold relative paths.
-    target = tmp_path_factory.mktemp("clean") / "run" / "out"
-    began = time.monotonic()
-    driver = start(target)
-    assert driver.wait(timeout=600) == 0
-    return written(target), time.monotonic() - began
+    # As deep as the others, because plans hold relative paths. Twice, because the first run may compile kernels.
+    for name in ("first", "second"):
+        target = tmp_path_factory.mktemp(name) / "run" / "out"
+        began = time.monotonic()
+        assert start(target).wait(timeout=600) == 0
+        seconds = time.monotonic() - began
+    return written(target), seconds
 
 
 def test_driver_killed(clean: tuple[dict[str, bytes], float], tmp_path: Path) -> None:
