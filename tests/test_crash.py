@@ -37,7 +37,7 @@ def written(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, bytes], float]:
-    # As deep as the others, because plans hold relative paths. Twice, because the first run may compile kernels.
+    # As deep as the others, as plans hold relative paths; twice, as the first run may compile kernels.
     for name in ("first", "second"):
         target = tmp_path_factory.mktemp(name) / "run" / "out"
         began = time.monotonic()
