@@ -24,9 +24,8 @@ NOTES = (
     "datatrove writes no rejected documents, corpuskit writes every reason",
     "not timed: one pass over the smallest file, in which corpuskit compiles or loads its kernels and "
     "datatrove loads its tokenizer; both then work on in that process, datatrove extracting in its child",
-    "pages/s divides the same responses by each side's time; where an archive does not name the type "
-    "of a payload, as Common Crawl's do, datatrove asks libmagic and passes over what that does not call "
-    "HTML: see how many each side extracted",
+    "both read the same copies of the responses, which name the type of their payload as Common Crawl's do: "
+    "where none is named, datatrove asks libmagic and passes over what that does not call HTML",
     "memory: the largest resident size of any one process of a side",
     "what is kept differs where datatrove departs from the papers, and with the version of trafilatura",
 )
@@ -105,15 +104,24 @@ def run_side(name: str, warcs: Path) -> None:
         )
 
 
-def count_pages(warcs: Path) -> int:
-    """Count the responses in all files."""
-    from fastwarc.warc import ArchiveIterator, WarcRecordType
+def copy_pages(warcs: Path, folder: Path) -> int:
+    """Copy the responses, each with the type of its payload named as in Common Crawl; return how many."""
+    from warcio.archiveiterator import ArchiveIterator
+    from warcio.warcwriter import WARCWriter
 
     total = 0
     for path in files(warcs):
-        with path.open("rb") as stream:
-            kinds = WarcRecordType.response
-            total += sum(1 for _ in ArchiveIterator(stream, record_types=kinds, parse_http=False))
+        with path.open("rb") as stream, (folder / path.name).open("wb") as copy:
+            writer = WARCWriter(copy, gzip=True)
+            for record in ArchiveIterator(stream):
+                if record.rec_type == "response":
+                    told = record.http_headers.get_header("Content-Type") if record.http_headers else None
+                    kind = (told or "text/html").partition(";")[0].strip()
+                    record.rec_headers.replace_header(
+                        "WARC-Identified-Payload-Type", kind.strip() or "text/html"
+                    )
+                    writer.write_record(record)
+                    total += 1
     return total
 
 
@@ -133,12 +141,13 @@ def main() -> None:
     if told.side:
         run_side(told.side, told.warcs)
         return
-    pages = count_pages(told.warcs)
-    sides = {
-        name: partial(measure.side, python, __file__, name, str(told.warcs))
-        for name, python in {"corpuskit": sys.executable, "datatrove": told.datatrove_python}.items()
-    }
-    found = measure.rounds(told.rounds, sides)
+    with tempfile.TemporaryDirectory() as folder:
+        pages = copy_pages(told.warcs, Path(folder))
+        sides = {
+            name: partial(measure.side, python, __file__, name, folder)
+            for name, python in {"corpuskit": sys.executable, "datatrove": told.datatrove_python}.items()
+        }
+        found = measure.rounds(told.rounds, sides)
     ratio = found["datatrove"]["seconds"] / found["corpuskit"]["seconds"]
     if told.json:
         print(json.dumps({"machine": measure.machine(), "pages": pages, "ratio": ratio, "sides": found}))
