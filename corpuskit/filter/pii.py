@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -123,12 +124,14 @@ def find(text: bytes, kinds: tuple[Kind, ...] = get_args(Kind)) -> list[Span]:
         if hints and not any(hint in text for hint in hints):
             continue
         for expression in expressions:
+            starts, found = [span.start for span in taken], list[Span]()
             for start, end in _matches(expression, text):
-                if check(text[start:end]) and not any(
-                    start < span.end and span.start < end for span in taken
-                ):
-                    taken.append(Span(start, end, kind))
-    return sorted(taken)
+                before = bisect_left(starts, end)
+                free = not before or taken[before - 1].end <= start
+                if free and check(text[start:end]):
+                    found.append(Span(start, end, kind))
+            taken = sorted([*taken, *found])
+    return taken
 
 
 def _matches(expression: str, text: bytes) -> Iterator[tuple[int, int]]:

@@ -86,6 +86,9 @@ def test_spans_are_in_order_apart_and_on_character_boundaries(words: list[str]) 
 
 
 ADVERSARIAL = [
+    "4111111111111111 ",
+    "8.8.8.8 ",
+    "x@b.co ",
     "a",
     "a@",
     "1",
