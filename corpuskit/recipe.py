@@ -88,8 +88,9 @@ class Recipe:
         """
         inputs = (sources,) if isinstance(sources, str) else tuple(sources or self.sources)
         last = target or self.target
-        if not self.stages or not inputs or last is None:
-            missing = "stages" if not self.stages else "sources" if not inputs else "target"
+        unread = not inputs and bool(self.stages) and self.stages[0].reads
+        if not self.stages or unread or last is None:
+            missing = "stages" if not self.stages else "sources" if unread else "target"
             raise UsageError(
                 f"the recipe has no {missing}", fix="name them in the recipe, or as SOURCE... TARGET"
             )

@@ -92,6 +92,8 @@ class Stage:
     """Raised whenever the same input and settings would give other bytes."""
     bad_rules: ClassVar[frozenset[str]] = frozenset()
     """Rules that say a record was damaged, not unwanted: they count towards `--max-bad`."""
+    reads: ClassVar[bool] = True
+    """Whether there are sources to name: false where the settings say what is fetched."""
 
     def split(self, batch: pa.RecordBatch) -> Split:
         """Divide a batch into what is kept and what is rejected: pure, however the batches are cut."""
@@ -117,6 +119,10 @@ class Stage:
         """Name the folders besides the target that no other run may write to meanwhile."""
         return ()
 
+    def placed(self, target: str) -> Stage:
+        """Return the stage as it runs into the folder `target`: for what lies there beside the parts."""
+        return self
+
     def content(self) -> Mapping[str, str]:
         """Return digests of what the settings only name: rule tables, block lists, models."""
         return {}
@@ -130,11 +136,15 @@ class Stage:
 
 @dataclass(frozen=True)
 class Step:
-    """One stage of a chain, and what it reads: earlier steps by number, and the chain's own sources."""
+    """One stage of a chain, and what it reads: earlier steps by number, and the chain's own sources.
+
+    Its dataset is removed when the chain is done, unless it is `kept`, in TARGET/steps as a recipe's are.
+    """
 
     stage: Stage
     steps: tuple[int, ...] = ()
     sources: bool = False
+    kept: bool = False
 
 
 @dataclass(frozen=True)

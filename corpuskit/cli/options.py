@@ -105,6 +105,7 @@ def _be_verbose(ctx: click.Context, param: click.Parameter, value: bool) -> bool
 
 
 PATHS = click.Argument(["paths"], nargs=-1, type=click.Path(), metavar="SOURCE... TARGET")
+TARGET = click.Argument(["paths"], nargs=-1, type=click.Path(), metavar="TARGET")
 JSON = click.Option(["--json", "as_json"], is_flag=True, help="Print one JSON object, and nothing else.")
 VERBOSE = click.Option(
     ["-v", "--verbose"],
@@ -188,12 +189,19 @@ class Running:
             progress.show_result(Dataset(target), every_rule=self.verbose, worked=watch.worked)
 
 
-def divide(paths: Sequence[str]) -> tuple[tuple[str, ...], str]:
-    """Divide SOURCE... TARGET, as `cp` does: the last path is the target.
+def divide(paths: Sequence[str], reads: bool = True) -> tuple[tuple[str, ...], str]:
+    """Divide SOURCE... TARGET, as `cp` does: the last path is the target; the only one where nothing is read.
 
     Raises:
-        UsageError: There are fewer than two paths, or the target is a file or one of the sources.
+        UsageError: There are too few paths or too many, or the target is a file or one of the sources.
     """
+    if not reads:
+        if len(paths) != 1:
+            raise UsageError(
+                f"{len(paths)} paths are given", fix="give TARGET alone: the settings say the rest"
+            )
+        check_target(paths[0], ())
+        return (), paths[0]
     if len(paths) < 2:
         given = f"only {paths[0]!r} is given" if paths else "no paths are given"
         raise UsageError(given, fix="give SOURCE... TARGET: the last path is the target")
@@ -231,7 +239,8 @@ class StageCommand(click.Command):
         """List the paths, the settings in order, and the shared options."""
         if not self.params:
             self.help = inspect.cleandoc(self.stage_type.__doc__ or "").split("\n\n")[0]
-            self.params = [PATHS, *map(option, settings.fields(self.stage_type)), *RUN_OPTIONS]
+            paths = PATHS if self.stage_type.reads else TARGET
+            self.params = [paths, *map(option, settings.fields(self.stage_type)), *RUN_OPTIONS]
         return super().get_params(ctx)
 
     def get_short_help_str(self, limit: int = 45) -> str:
@@ -253,7 +262,7 @@ class StageCommand(click.Command):
         from corpuskit import engine
 
         running = Running.of(ctx)
-        sources, target = divide(ctx.params["paths"])
+        sources, target = divide(ctx.params["paths"], self.stage_type.reads)
         stage = settings.from_mapping(self.stage_type, self._given(ctx), self.kind)
         if running.dry_run:
             outlook = engine.outlook(stage, sources, target)

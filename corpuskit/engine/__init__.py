@@ -73,6 +73,7 @@ def run(
     chosen, paths = _as_tuples(stages, sources)
     options = options or Options()
     place = Target(str(target))
+    chosen = tuple(stage.placed(place.path) for stage in chosen)
     label = _Label(chosen, describe_sources(place.path, paths))
     place.check_foreign() if options.force else place.check(*label)  # before the lock leaves a trace
     with files.lock(place.path), crew(), contextlib.ExitStack() as held:
@@ -80,6 +81,8 @@ def run(
             held.enter_context(files.lock(folder))
         if options.force:
             place.clear()
+            if isinstance(chosen[0], Chain) and any(step.kept for step in chosen[0].steps()):
+                files.remove(files.join(place.path, "steps"))
         if isinstance(chosen[0], Chain):
             dataset = _run_chain(chosen[0], paths, place, label, options)
         else:
@@ -109,7 +112,8 @@ def _run_tasks(
     target.check(stages, origin)
     tasks = stages[0].plan(*sources)
     if not tasks:
-        raise InputError(f"{stages[0].name}: there is nothing to do in {', '.join(sources)}")
+        where = f" in {', '.join(sources)}" if sources else ""
+        raise InputError(f"{stages[0].name}: there is nothing to do{where}")
     keys = [task.key(stages) for task in tasks]
     target.begin(stages, origin, tasks, keys)
     standing = target.standing(keys, verify=options.verify)
@@ -131,13 +135,16 @@ def _run_chain(
     if not stands or (files.exists(work) and any(_finishes(step.stage) for step in steps)):
         written: list[str] = []
         for number, step in enumerate(steps, 1):
-            folder = files.join(work, f"{number:02d}-{step.stage.name.rsplit('.', 1)[-1]}")
+            name = f"{number:02d}-{step.stage.name.rsplit('.', 1)[-1]}"
+            folder = files.join(target.path, "steps", name) if step.kept else files.join(work, name)
             inputs = tuple(written[earlier] for earlier in step.steps) + (sources if step.sources else ())
             if number < len(steps):
-                written.append(_run_tasks((step.stage,), inputs, Target(folder), options).path)
+                stage = step.stage.placed(folder)
+                written.append(_run_tasks((stage,), inputs, Target(folder), options).path)
             else:
                 last = Target(target.path, plan=f"{folder}.json")
-                _run_tasks((step.stage, *label.stages[1:]), inputs, last, options, label)
+                stage = step.stage.placed(target.path)
+                _run_tasks((stage, *label.stages[1:]), inputs, last, options, label)
         for step, path in zip(steps, written, strict=False):
             step.stage.finish(Dataset(path))
     files.remove(work)
@@ -158,7 +165,7 @@ def outlook(stages: Stage | Sequence[Stage], sources: str | Sequence[str], targe
     chosen, paths = _as_tuples(stages, sources)
     place = Target(str(target))
     place.check(chosen, describe_sources(place.path, paths))
-    first = chosen[0]
+    first = chosen[0].placed(place.path)
     tasks: list[Task] = Stage.plan(first, *paths) if isinstance(first, Chain) else first.plan(*paths)
     done = 0 if isinstance(first, Chain) else len(place.standing([task.key(chosen) for task in tasks]))
     if isinstance(first, Chain) and place.finished():
