@@ -245,10 +245,9 @@ def load(path: str | Path) -> Recipe:
         )
     tables = _tables(told, kinds, where)
     for place, kind in enumerate(kinds):
-        if place and kind.startswith("crawl."):
-            raise UsageError(
-                f"{where}: {kind} stands after {kinds[place - 1]}", fix="only the first stage can crawl"
-            )
+        if place and kind.startswith("crawl.") and not kinds[place - 1].startswith("crawl."):
+            what = f"{where}: {kind} stands after {kinds[place - 1]}"
+            raise UsageError(what, fix="crawl before anything else")
     stages = tuple(_stage(kind, table, f"{where} [{kind}]") for kind, table in tables)
     target = told.get("target")
     if target is not None and not (isinstance(target, str) and target):

@@ -11,6 +11,7 @@ from corpuskit.dataset import Dataset
 from corpuskit.engine import Options
 from corpuskit.errors import InputError, TargetError, TryLater, UsageError
 from corpuskit.recipe import Recipe, load
+from corpuskit.stage import Stage
 
 CLI = Path(__file__).with_name("cli")
 EXAMPLES = Path(__file__).parents[1] / "examples" / "recipes"
@@ -152,7 +153,7 @@ def test_stages_that_see_one_document_share_the_pass_before_them() -> None:
 
 @pytest.mark.parametrize(
     ("given", "missing"),
-    [(Recipe(()), "stages"), (Recipe((object(),)), "sources"), (Recipe((object(),), ("a",)), "target")],  # type: ignore[arg-type]
+    [(Recipe(()), "stages"), (Recipe((Stage(),)), "sources"), (Recipe((Stage(),), ("a",)), "target")],
 )
 def test_nothing_runs_without_stages_sources_and_target(given: Recipe, missing: str) -> None:
     with pytest.raises(UsageError, match=f"the recipe has no {missing}"):
