@@ -96,7 +96,7 @@ def test_a_recipe_is_its_stages_sources_and_target() -> None:
             '"dedup.first"',
             '"dedup.first", "crawl.lines"',
             "crawl.lines stands after dedup.first",
-            "only the first",
+            "crawl before",
         ),
         ('"crawl.lines", "filter.longer", "dedup.first", "filter.every"', "", "lists no stages", "name them"),
         (
