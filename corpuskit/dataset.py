@@ -58,6 +58,21 @@ class Part:
         return cls(**{**found, "languages": languages})
 
 
+@dataclass(frozen=True)
+class File:
+    """A file beside the parts that a task wrote for others to read."""
+
+    path: str
+    file_bytes: int
+    sha256: str
+
+    @classmethod
+    def at(cls, path: Path, name: str) -> File:
+        """Describe a local file that will be `name` in the folder."""
+        with path.open("rb") as file:
+            return cls(name, path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())
+
+
 class Dataset:
     """A finished dataset on disk or behind an fsspec URL.
 
@@ -86,6 +101,11 @@ class Dataset:
     def rejects(self) -> tuple[Part, ...]:
         """The files of rejects in order."""
         return tuple(Part.of(part) for part in self.manifest["rejects"])
+
+    @cached_property
+    def files(self) -> tuple[File, ...]:
+        """The files beside the parts, in the order of the parts; none in most datasets."""
+        return tuple(File(**told) for told in self.manifest.get("files", []))
 
     @cached_property
     def schema(self) -> pa.Schema:

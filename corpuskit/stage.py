@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -41,12 +43,14 @@ class Split:
     """What became of some documents: those kept, and a reject for every reason why others were not.
 
     `source` is the batch that was split, where there was one; with it the engine checks that
-    nothing was lost or doubled.
+    nothing was lost or doubled. `beside` are files that belong beside the part, by their names in the
+    target: finished, and written to `files.scratch(self.target)`; the engine moves them there.
     """
 
     kept: pa.RecordBatch
     rejected: pa.RecordBatch = dataclasses.field(default_factory=empty_rejects)
     source: pa.RecordBatch | None = None
+    beside: Mapping[str, Path] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,8 @@ class Stage:
     """Rules that say a record was damaged, not unwanted: they count towards `--max-bad`."""
     reads: ClassVar[bool] = True
     """Whether there are sources to name: false where the settings say what is fetched."""
+    target: ClassVar[str] = ""
+    """The folder the stage runs into, while it runs."""
 
     def split(self, batch: pa.RecordBatch) -> Split:
         """Divide a batch into what is kept and what is rejected: pure, however the batches are cut."""
@@ -119,9 +125,11 @@ class Stage:
         """Name the folders besides the target that no other run may write to meanwhile."""
         return ()
 
-    def placed(self, target: str) -> Stage:
-        """Return the stage as it runs into the folder `target`: for what lies there beside the parts."""
-        return self
+    def placed(self, target: str) -> Self:
+        """Return the stage as it runs into the folder `target`, which may write more than parts there."""
+        stage = copy.copy(self)
+        object.__setattr__(stage, "target", target)
+        return stage
 
     def content(self) -> Mapping[str, str]:
         """Return digests of what the settings only name: rule tables, block lists, models."""

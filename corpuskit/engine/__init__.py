@@ -12,9 +12,9 @@ from corpuskit.dataset import Dataset
 from corpuskit.engine.local import Job, crew, perform_all
 from corpuskit.engine.target import Source, Target, describe_sources
 from corpuskit.errors import InputError, TooManyBadRecords
-from corpuskit.stage import Chain, Stage, Task
+from corpuskit.stage import Chain, Stage, Step, Task
 
-__all__ = ["Options", "Outlook", "Progress", "crew", "outlook", "run"]
+__all__ = ["Options", "Outlook", "Progress", "crew", "kept_folders", "outlook", "run"]
 
 ENGINE_BAD_RULES = frozenset({"engine.crash", "engine.timeout"})
 
@@ -81,8 +81,8 @@ def run(
             held.enter_context(files.lock(folder))
         if options.force:
             place.clear()
-            if isinstance(chosen[0], Chain) and any(step.kept for step in chosen[0].steps()):
-                files.remove(files.join(place.path, "steps"))
+            for folder in kept_folders(chosen[0], place.path):
+                files.remove(folder)
         if isinstance(chosen[0], Chain):
             dataset = _run_chain(chosen[0], paths, place, label, options)
         else:
@@ -94,7 +94,10 @@ def run(
 
 
 class _Label(NamedTuple):
-    """What the manifest says was run on what; a chain stands for its last step and what that read."""
+    """What the manifest says was run on what; a chain stands for its last step and what that read.
+
+    A chain whose last step reads kept steps is told as what it is: that step, and those it read.
+    """
 
     stages: tuple[Stage, ...]
     sources: list[Source]
@@ -130,25 +133,66 @@ def _run_chain(
     """Run a chain's steps one after the other, each into a folder of its own, the last into the target."""
     target.check(*label)
     target.begin(*label, None, None)
-    work, steps = files.join(target.path, "work"), chain.steps()
+    work, steps, folders = files.join(target.path, "work"), chain.steps(), _step_folders(chain, target.path)
     stands = target.finished() and target.intact(verify=options.verify)
     if not stands or (files.exists(work) and any(_finishes(step.stage) for step in steps)):
-        written: list[str] = []
-        for number, step in enumerate(steps, 1):
-            name = f"{number:02d}-{step.stage.name.rsplit('.', 1)[-1]}"
-            folder = files.join(target.path, "steps", name) if step.kept else files.join(work, name)
-            inputs = tuple(written[earlier] for earlier in step.steps) + (sources if step.sources else ())
-            if number < len(steps):
-                stage = step.stage.placed(folder)
-                written.append(_run_tasks((stage,), inputs, Target(folder), options).path)
-            else:
-                last = Target(target.path, plan=f"{folder}.json")
-                stage = step.stage.placed(target.path)
-                _run_tasks((stage, *label.stages[1:]), inputs, last, options, label)
-        for step, path in zip(steps, written, strict=False):
-            step.stage.finish(Dataset(path))
+        for step, folder in zip(steps[:-1], folders, strict=False):
+            _run_step(step, _inputs(step, folders, sources), folder, options)
+        last = Target(target.path, plan=f"{folders[-1]}.json")
+        stage = steps[-1].stage.placed(target.path)
+        inputs = _inputs(steps[-1], folders, sources)
+        told = _told(steps, folders, sources, label, target)
+        _run_tasks((stage, *label.stages[1:]), inputs, last, options, told)
+        for step, folder in zip(steps[:-1], folders, strict=False):
+            step.stage.finish(Dataset(folder))
     files.remove(work)
     return Dataset(target.path)
+
+
+def _run_step(step: Step, inputs: tuple[str, ...], folder: str, options: Options) -> None:
+    """Run one step, which may be a chain itself; stop where a step that is kept has too much damage."""
+    stage, place = step.stage.placed(folder), Target(folder)
+    if isinstance(stage, Chain):
+        label = _Label((stage,), describe_sources(folder, inputs))
+        dataset = _run_chain(stage, inputs, place, label, options)
+    else:
+        dataset = _run_tasks((stage,), inputs, place, options)
+    if step.kept:
+        _check_bad(dataset, (stage,), options.max_bad)
+
+
+def _inputs(step: Step, folders: Sequence[str], sources: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(folders[earlier] for earlier in step.steps) + (sources if step.sources else ())
+
+
+def _step_folders(chain: Chain, target: str) -> list[str]:
+    """Name the folder of each step; that of the last stands for the name of its plan alone."""
+    return [
+        files.join(
+            target, "steps" if step.kept else "work", f"{number:02d}-{step.stage.name.rsplit('.', 1)[-1]}"
+        )
+        for number, step in enumerate(chain.steps(), 1)
+    ]
+
+
+def kept_folders(stage: Stage, target: str) -> list[str]:
+    """Name the folders below `target` of the steps that a chain keeps; none where it is no chain."""
+    if not isinstance(stage, Chain):
+        return []
+    pairs = zip(stage.steps(), _step_folders(stage, target), strict=True)
+    return [folder for step, folder in pairs if step.kept]
+
+
+def _told(
+    steps: Sequence[Step], folders: Sequence[str], sources: tuple[str, ...], label: _Label, target: Target
+) -> _Label:
+    """Say what the manifest is to tell of a chain: kept steps that the last reads are its inputs."""
+    kept = tuple(folders[earlier] for earlier in steps[-1].steps if steps[earlier].kept)
+    if not kept:
+        return label
+    others = steps[-1].sources or len(kept) < len(steps[-1].steps)
+    inputs = describe_sources(target.path, kept + (sources if others else ()))
+    return _Label((steps[-1].stage, *label.stages[1:]), inputs)
 
 
 def _finishes(stage: Stage) -> bool:
@@ -166,7 +210,7 @@ def outlook(stages: Stage | Sequence[Stage], sources: str | Sequence[str], targe
     place = Target(str(target))
     place.check(chosen, describe_sources(place.path, paths))
     first = chosen[0].placed(place.path)
-    tasks: list[Task] = Stage.plan(first, *paths) if isinstance(first, Chain) else first.plan(*paths)
+    tasks: list[Task] = first.plan(*paths)
     done = 0 if isinstance(first, Chain) else len(place.standing([task.key(chosen) for task in tasks]))
     if isinstance(first, Chain) and place.finished():
         done = len(tasks)

@@ -6,13 +6,14 @@ import dataclasses
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpuskit import files
-from corpuskit.dataset import Part, PartWriter, as_json, read_batches
+from corpuskit.dataset import File, Part, PartWriter, as_json, read_batches
 from corpuskit.document import REJECT, empty_rejects, reject_rows
 from corpuskit.engine.target import marker_path, part_name
 from corpuskit.stage import Poisoned, Split, Stage, Task, TookTooLong, check_conservation, watching
@@ -89,34 +90,33 @@ def perform(stages: Sequence[Stage], task: Task, number: int, key: str, folder: 
         schema = stage.writes(schema)
     tallies = [Tally() for _ in stages]
     with _Output(folder, part_name(number, key), schema) as output:
-        for kept, rejected, rows in _splits(stages, task, tallies):
-            output.write(kept, rejected)
-            report(rows, len(kept), _bytes(kept))
+        for split, rows in _splits(stages, task, tallies):
+            output.write(split)
+            report(rows, len(split.kept), _bytes(split.kept))
         part, rejects = output.commit()
     marker = {
         "key": key,
         "part": as_json(part),
         "rejects": as_json(rejects) if rejects else None,
+        "files": [dataclasses.asdict(file) for file in output.beside],
         "stages": [tally.close(stage) for tally, stage in zip(tallies, stages, strict=True)],
     }
     files.write_bytes(marker_path(folder, number), json.dumps(marker, ensure_ascii=False).encode())
 
 
-def _splits(
-    stages: Sequence[Stage], task: Task, tallies: list[Tally]
-) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch, int]]:
+def _splits(stages: Sequence[Stage], task: Task, tallies: list[Tally]) -> Iterator[tuple[Split, int]]:
     """Yield what all stages together keep and reject of each batch, and how many rows came in."""
     first, rest = stages[0], list(zip(stages[1:], tallies[1:], strict=True))
     for number, split in enumerate(_first(first, task)):
         tallies[0].add(first, split)
         came = len(split.source) if split.source is not None else len(split.kept) + len(split.rejected)
-        kept, rejected = split.kept, [split.rejected]
+        kept, rejected, beside = split.kept, [split.rejected], split.beside
         for stage, tally in rest:
             split = _split(stage, kept, number)
             tally.add(stage, split)
             kept = split.kept
             rejected.append(split.rejected)
-        yield kept, pa.concat_batches(rejected), came
+        yield Split(kept, pa.concat_batches(rejected), beside=beside), came
 
 
 def _first(stage: Stage, task: Task) -> Iterator[Split]:
@@ -157,10 +157,12 @@ def _split_one(stage: Stage, one: pa.RecordBatch) -> Split:
 
 
 class _Output:
-    """The two files a task writes, under temporary names until both are whole."""
+    """The files a task writes, under temporary names until all are whole."""
 
     def __init__(self, folder: str, name: str, schema: pa.Schema) -> None:
         self._folder, self._name, self._schema = folder, name, schema
+        self._waiting: dict[str, Path] = {}
+        self.beside: list[File] = []
 
     def __enter__(self) -> _Output:
         self._kept_path = files.scratch(self._folder)
@@ -169,14 +171,18 @@ class _Output:
         self._rejects: PartWriter | None = None
         return self
 
-    def write(self, kept: pa.RecordBatch, rejected: pa.RecordBatch) -> None:
-        self._kept.write(kept)
-        if len(rejected):
+    def write(self, split: Split) -> None:
+        self._waiting |= split.beside
+        self._kept.write(split.kept)
+        if len(split.rejected):
             if self._rejects is None:
                 self._rejects = PartWriter(self._rejects_path, REJECT)
-            self._rejects.write(rejected)
+            self._rejects.write(split.rejected)
 
     def commit(self) -> tuple[Part, Part | None]:
+        for name, path in self._waiting.items():
+            self.beside.append(File.at(path, name))
+            files.commit(path, files.join(self._folder, name))
         part, rejects = self._kept.close(self._name), None
         if self._rejects is not None:
             rejects = self._rejects.close(f"rejects/{self._name}")
@@ -189,6 +195,8 @@ class _Output:
             self._kept.abandon()
             if self._rejects is not None:
                 self._rejects.abandon()
+            for path in self._waiting.values():
+                path.unlink(missing_ok=True)
 
 
 def _bytes(batch: pa.RecordBatch) -> int:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from corpuskit import __version__, files, settings
-from corpuskit.dataset import Dataset, Part
+from corpuskit.dataset import Dataset, File, Part
 from corpuskit.errors import InputError, TargetError
 from corpuskit.stage import Stage, Task
 
@@ -44,7 +44,9 @@ def describe_sources(target: str, sources: Sequence[str]) -> list[Source]:
 
 def _describe(target: str, source: str) -> Source:
     path = source
-    if not files.is_url(source) and not files.is_url(target) and source != "-":
+    if files.is_url(source) and source.startswith(f"{target.rstrip('/')}/"):
+        path = source[len(target.rstrip("/")) + 1 :]
+    elif not files.is_url(source) and not files.is_url(target) and source != "-":
         path = os.path.relpath(source, target)
     if files.exists(files.join(source, "manifest.json")):
         return {"path": path, "kind": "dataset", "identity": Dataset(source).sha256}
@@ -153,6 +155,13 @@ class Target:
             if (marker := self._marker(number)) and marker["key"] == key and self._whole(marker, verify)
         }
 
+    def _markers(self) -> Iterator[dict[str, Any]]:
+        """Read the markers that stand."""
+        names = [] if files.is_url(self.path) else Path(self.path, "done").glob("*.json")
+        for name in sorted(names):
+            if marker := self._marker(int(name.stem)):
+                yield marker
+
     def _marker(self, number: int) -> dict[str, Any] | None:
         try:
             found = json.loads(files.read_bytes(marker_path(self.path, number)))
@@ -163,18 +172,18 @@ class Target:
         )
 
     def _whole(self, marker: dict[str, Any], verify: bool) -> bool:
-        return all(
-            self._stands(Part.of(told), verify) for told in (marker["part"], marker["rejects"]) if told
-        )
+        found: list[Part | File] = [Part.of(told) for told in (marker["part"], marker["rejects"]) if told]
+        found += [File(**told) for told in marker.get("files", [])]
+        return all(self._stands(item, verify) for item in found)
 
-    def _stands(self, part: Part, verify: bool) -> bool:
-        path = files.join(self.path, part.path)
-        if not files.exists(path) or files.size(path) != part.file_bytes:
+    def _stands(self, item: Part | File, verify: bool) -> bool:
+        path = files.join(self.path, item.path)
+        if not files.exists(path) or files.size(path) != item.file_bytes:
             return False
         if not verify:
             return True
         with files.open_input(path) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == part.sha256  # type: ignore[arg-type]
+            return hashlib.file_digest(file, "sha256").hexdigest() == item.sha256  # type: ignore[arg-type]
 
     def finished(self) -> bool:
         """Say whether the manifest stands."""
@@ -183,7 +192,8 @@ class Target:
     def intact(self, *, verify: bool = False) -> bool:
         """Say whether every file the manifest lists stands whole."""
         dataset = Dataset(self.path)
-        return all(self._stands(part, verify) for part in (*dataset.parts, *dataset.rejects))
+        found: list[Part | File] = [*dataset.parts, *dataset.rejects, *dataset.files]
+        return all(self._stands(item, verify) for item in found)
 
     def finish(self, stages: Sequence[Stage], sources: Sequence[Source], keys: list[str]) -> Dataset:
         """Write the manifest from the markers, and remove whatever no marker names."""
@@ -203,6 +213,8 @@ class Target:
             "parts": [marker["part"] for marker in whole],
             "rejects": [marker["rejects"] for marker in whole if marker["rejects"]],
         }
+        if beside := [told for marker in whole for told in marker.get("files", [])]:
+            manifest["files"] = beside
         files.sweep_temporary(self.path)  # of workers that were killed meanwhile
         files.write_bytes(files.join(self.path, "manifest.json"), _json(manifest))
         return Dataset(self.path)
@@ -219,6 +231,8 @@ class Target:
         if not files.is_url(self.path):
             for path in Path(self.path).glob("part-*.parquet"):
                 path.unlink()
+        for told in (told for marker in self._markers() for told in marker.get("files", [])):
+            files.remove(files.join(self.path, told["path"]))
         for name in OURS:  # the plan last: while it stands, all this is ours
             if name != "steps":
                 files.remove(files.join(self.path, name))
@@ -284,10 +298,12 @@ def _provenance(target: str, sources: Sequence[Source]) -> list[dict[str, Any]]:
             continue
         path = source["path"] if files.is_url(source["path"]) else files.join(target, source["path"])
         dataset = Dataset(path)
+        outside = files.is_url(source["path"]) or source["path"].startswith("..")
         told.append(
             {
                 "name": name,
                 "kind": "dataset",
+                **({} if outside else {"path": source["path"]}),  # within this dataset, with which it moves
                 "rows": dataset.rows,
                 "manifest": dataset.sha256,
                 "stages": dataset.manifest["stages"],
