@@ -17,7 +17,7 @@ from corpuskit.stage import Stage, Task
 __all__ = ["Source", "Target", "describe_sources", "marker_path", "part_name"]
 
 FORMAT = 1
-OURS = ("manifest.json", "done", "rejects", "work", "steps", "plan.json")
+OURS = ("manifest.json", "sizes.json", "done", "rejects", "work", "steps", "plan.json")
 _RESTART = "choose another target, or start again with --force"
 
 Source = dict[str, Any]

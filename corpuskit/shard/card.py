@@ -53,6 +53,19 @@ rows = load_dataset("parquet", data_files="$folder/*.parquet", split="train", st
 ```"""
 )
 
+_LOAD_TARS = string.Template(
+    """```python
+import webdataset
+samples = webdataset.WebDataset("$folder/{$first..$last}.tar", shardshuffle=False)
+
+from datasets import load_dataset
+rows = load_dataset("webdataset", data_files="$folder/*.tar", split="train", streaming=True)
+```
+
+open_clip reads them with `--dataset-type webdataset --train-data 'DIR/{$first..$last}.tar'`,
+and takes the number of samples from `sizes.json`."""
+)
+
 
 def write(dataset: Dataset) -> None:
     """Write the card beside a finished dataset, unless someone has edited the one that stands there.
@@ -91,8 +104,7 @@ def render(dataset: Dataset) -> str:
         _front_matter(dataset),
         f"# {_title(sections)}",
         _summary(dataset),
-        '## Load\n\n`DIR` is this folder. `load_dataset("DIR")` works as well.\n\n'
-        + _LOAD.substitute(folder="DIR"),
+        f'## Load\n\n`DIR` is this folder. `load_dataset("DIR")` works as well.\n\n{_load(dataset)}',
         "## Languages\n\n" + _languages(dataset),
         "## Columns\n\n" + _columns(dataset.schema),
         "## How it was made\n\n" + "\n\n".join(_made(sections)),
@@ -101,6 +113,13 @@ def render(dataset: Dataset) -> str:
         "Add here the terms under which you publish this collection.",
     ]
     return "\n\n".join(blocks) + "\n"
+
+
+def _load(dataset: Dataset) -> str:
+    if not dataset.files:
+        return _LOAD.substitute(folder="DIR")
+    names = [file.path.removesuffix(".tar") for file in dataset.files]
+    return _LOAD_TARS.substitute(folder="DIR", first=names[0], last=names[-1])
 
 
 def _front_matter(dataset: Dataset) -> str:
@@ -113,13 +132,14 @@ def _front_matter(dataset: Dataset) -> str:
         ]  # quoted: YAML reads no as false
     lines += ["size_categories:", f"- {_size_category(dataset.rows)}"]
     lines += ["task_categories:", "- text-generation"] if "text" in dataset.schema.names else []
+    lines += ["task_categories:", "- image-to-text"] if dataset.files else []
     lines += ["tags:", "- corpuskit"]
     lines += [
         "configs:",
         "- config_name: default",
         "  data_files:",
         "  - split: train",
-        '    path: "part-*.parquet"',
+        f'    path: "{"*.tar" if dataset.files else "part-*.parquet"}"',
     ]
     return "\n".join([*lines, "---"])
 
@@ -149,14 +169,16 @@ def _title(sections: Sequence[Section]) -> str:
 def _summary(dataset: Dataset) -> str:
     words, text = (sum(getattr(part, name) for part in dataset.parts) for name in ("words", "text_bytes"))
     rows = [part.rows for part in dataset.parts]
-    stored = sum(part.file_bytes for part in dataset.parts)
+    stored = sum(item.file_bytes for item in dataset.files or dataset.parts)
+    packed = "tar" if dataset.files else "Parquet with zstd"
     each = f"{rows[0]:,}" if min(rows) == max(rows) else f"{min(rows):,} to {max(rows):,}"
     facts = [
         ("documents", f"{dataset.rows:,}"),
         ("words", f"{words:,} (runs between white space)"),
         ("text", f"{_bytes(text)}, UTF-8"),
-        ("files", f"{len(rows):,} of {each} documents, {_bytes(stored)}, Parquet with zstd"),
+        ("files", f"{len(rows):,} of {each} documents, {_bytes(stored)}, {packed}"),
     ]
+    facts = [fact for fact in facts if "text" in dataset.schema.names or fact[0] not in ("words", "text")]
     order = "The documents stand in one random order over all files"
     return f"{order}; rows, bytes, words and sha256 of each file are in `manifest.json`.\n\n" + _table(
         ("", ""), facts

@@ -135,8 +135,7 @@ class Gather(Stage):
 
     def writes(self, schema: pa.Schema) -> pa.Schema:
         """Take away what `Scatter` added."""
-        added = {field.name for field in _ADDED}
-        return pa.schema([field for field in schema if field.name not in added])
+        return _without_added(schema)
 
     def plan(self, *sources: str) -> list[Task]:
         """Divide the keys into shards of even rows or bytes, and each into ranges that fit in memory."""
@@ -163,7 +162,12 @@ class Gather(Stage):
                     for spill in spills:
                         spill.write(table)
             for spill in spills:
-                yield from _in_order(spill.take(), self.writes(task.schema))
+                yield from _in_order(spill.take(), _without_added(task.schema))
+
+
+def _without_added(schema: pa.Schema) -> pa.Schema:
+    added = {field.name for field in _ADDED}
+    return pa.schema([field for field in schema if field.name not in added])
 
 
 class _Spill:
