@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-__all__ = ["draw", "shuffle_key"]
+__all__ = ["choice_key", "draw", "shuffle_key"]
 
 
 def draw(seed: int, ids: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.float64]:
@@ -40,6 +40,18 @@ def shuffle_key(seed: int, ids: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.ui
     False
     """
     return _hash("shuffle", seed, ids)
+
+
+def choice_key(seed: int, ids: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.uint64]:
+    """Give each id a key, uint64[rows]: the documents with the smallest are a random choice of so many.
+
+    Independent of `draw` and `shuffle_key` with the same seed.
+
+    >>> import pyarrow as pa
+    >>> choice_key(0, pa.array(["a"])).tolist() == shuffle_key(0, pa.array(["a"])).tolist()
+    False
+    """
+    return _hash("choice", seed, ids)
 
 
 def _hash(purpose: str, seed: int, ids: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.uint64]:
