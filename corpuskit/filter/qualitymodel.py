@@ -15,7 +15,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,17 @@ from corpuskit.errors import InputError, UsageError
 from corpuskit.kernels import hashingtf
 from corpuskit.kernels.utf8 import buffers
 
-__all__ = ["DESCRIPTION", "LABEL", "FastText", "HashedWeights", "Model", "digest", "load", "write"]
+__all__ = [
+    "DESCRIPTION",
+    "LABEL",
+    "FastText",
+    "HashedWeights",
+    "Model",
+    "TermFrequency",
+    "digest",
+    "load",
+    "write",
+]
 
 DESCRIPTION, WEIGHTS, CARD = "model.json", "weights.npz", "README.md"
 FORMAT = 1
@@ -34,6 +44,8 @@ LABEL = "__label__hq"
 """What fastText's quality models call a good document: DCLM's label."""
 
 Floats = npt.NDArray[np.float64]
+TermFrequency = Literal["raw", "relative"]
+"""What a bucket's value is: how often its tokens occur, or which share of the text's tokens they are."""
 
 
 class Model(Protocol):
@@ -47,22 +59,27 @@ class Model(Protocol):
 class HashedWeights:
     """Logistic regression over Spark's HashingTF, and the line that calibrates it.
 
-    A text's score is `sigmoid(slope * (intercept + sum of its tokens' weights) + offset)`.
+    A text's score is `sigmoid(slope * (intercept + sum of its tokens' weights) + offset)`; of relative term
+    frequencies it is the mean of the weights, not their sum.
 
     Attributes:
         weights: float64[2^18], one a bucket.
         intercept: The regression's.
         slope, offset: Platt's line: 1 and 0 give what scikit-learn's `predict_proba` gives.
+        term_frequency: What the regression was trained on.
     """
 
     weights: Floats = field(repr=False)
     intercept: float
     slope: float = 1.0
     offset: float = 0.0
+    term_frequency: TermFrequency = "raw"
 
     def margins(self, text: pa.Array) -> Floats:
         """Return the regression's value for each text, float64, before calibration."""
-        sums, _ = hashingtf.sums(*buffers(text), self.weights)
+        sums, tokens = hashingtf.sums(*buffers(text), self.weights)
+        if self.term_frequency == "relative":
+            sums /= np.maximum(tokens, 1)
         return np.asarray(sums + self.intercept, np.float64)
 
     def scores(self, text: pa.Array) -> pa.Array:
@@ -131,6 +148,7 @@ def write(folder: str, model: HashedWeights, told: Mapping[str, Any], card: str)
         "format": FORMAT,
         "kind": "quality",
         "hashing": "spark",
+        "term_frequency": model.term_frequency,
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
         "intercept": model.intercept,
         "slope": model.slope,
@@ -199,12 +217,14 @@ def _load_weights(path: str, version: str) -> HashedWeights:
     try:
         told = json.loads(_description(path))
         kind = (told["format"], told["kind"], told["hashing"])
-        numbers = [float(told[name]) for name in ("intercept", "slope", "offset")]
-        pinned = str(told["weights_sha256"])
+        intercept, slope, offset = (float(told[name]) for name in ("intercept", "slope", "offset"))
+        term_frequency, pinned = told["term_frequency"], str(told["weights_sha256"])
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}/{DESCRIPTION} is damaged: {error!r}", fix=fix) from None
-    if kind != (FORMAT, "quality", "spark") or not all(map(math.isfinite, numbers)):
-        raise InputError(f"{path} is a model of another kind: {kind}", fix="use the version that wrote it")
+    known = kind == (FORMAT, "quality", "spark") and term_frequency in get_args(TermFrequency)
+    if not known or not all(map(math.isfinite, (intercept, slope, offset))):
+        what = (*kind, term_frequency)
+        raise InputError(f"{path} is a model of another kind: {what}", fix="use the version that wrote it")
     try:
         data = files.read_bytes(files.join(path, WEIGHTS))
         if hashlib.sha256(data).hexdigest() != pinned:
@@ -212,7 +232,7 @@ def _load_weights(path: str, version: str) -> HashedWeights:
         weights = _unpacked(data)
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}/{WEIGHTS} is missing or damaged: {error}", fix=fix) from None
-    return HashedWeights(weights, *numbers)
+    return HashedWeights(weights, intercept, slope, offset, term_frequency)
 
 
 def _is_fasttext(path: str) -> bool:

@@ -20,6 +20,12 @@ _MEASURES = (
 )
 
 
+_VALUES = {
+    "raw": "A bucket's value is how often its tokens occur.",
+    "relative": "A bucket's value is its tokens' share of the document's: its length has no part in it.",
+}
+
+
 def summary(path: str, told: Mapping[str, Any]) -> str:
     """Say in some lines how good a model is and what to look at."""
     counts = told["documents"]
@@ -67,6 +73,7 @@ def card(told: Mapping[str, Any]) -> str:
         "Logistic regression over Spark's HashingTF (2^18 buckets, MurmurHash3 seed 42) of lower-case",
         "tokens, as in GPT-3's appendix A, calibrated by Platt's line. The score is the chance that a",
         "document is one of the positives, if positives and negatives are equally frequent.",
+        _VALUES[chosen["term_frequency"]],
         "",
         "    corpuskit filter quality --model THIS_FOLDER --pareto 9 SOURCE TARGET",
         "",

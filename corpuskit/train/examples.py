@@ -16,6 +16,7 @@ from scipy import sparse
 from corpuskit import seeds
 from corpuskit.dataset import Dataset
 from corpuskit.errors import InputError
+from corpuskit.filter.qualitymodel import TermFrequency
 from corpuskit.kernels import hashingtf
 from corpuskit.kernels.hashing import hash_strings
 from corpuskit.kernels.utf8 import buffers
@@ -36,7 +37,8 @@ class Examples:
     """Documents of both sides, sorted by side and id: the order and number of datasets leaves no trace.
 
     Attributes:
-        counts: Sparse float64[n, 2^18]; how many tokens of each document are in each bucket.
+        frequencies: Sparse float64[n, 2^18]; how many tokens of each document are in each bucket, or which
+            share of them.
         good: bool[n]; whether it is one of the positives.
         fold: int8[n]; TRAIN, CALIBRATE or TEST.
         domains: The registrable domain of its url, else the host; null where it has none.
@@ -45,7 +47,7 @@ class Examples:
         divided: Sites that are in more than one fold, as they are too large to be in one.
     """
 
-    counts: sparse.csr_matrix
+    frequencies: sparse.csr_matrix
     good: npt.NDArray[np.bool_]
     fold: npt.NDArray[np.int8]
     domains: npt.NDArray[np.object_]
@@ -58,20 +60,26 @@ class Examples:
 class _Documents:
     """Some documents of one side, a value each."""
 
-    counts: sparse.csr_matrix
+    frequencies: sparse.csr_matrix
     ids: npt.NDArray[np.object_]
     domains: npt.NDArray[np.object_]
     texts: npt.NDArray[np.uint64]
     sizes: npt.NDArray[np.int64]
 
 
-def read(positives: Sequence[str], negatives: Sequence[str], sample: int, seed: int) -> Examples:
+def read(
+    positives: Sequence[str],
+    negatives: Sequence[str],
+    sample: int,
+    seed: int,
+    term_frequency: TermFrequency = "raw",
+) -> Examples:
     """Read both sides, of each about `sample` documents at most, drawn by id, and divide them into folds.
 
     Raises:
         InputError: A dataset is missing, or a side has too few documents for every fold to have some.
     """
-    sides = [_read_side(paths, sample, seed) for paths in (negatives, positives)]
+    sides = [_read_side(paths, sample, seed, term_frequency) for paths in (negatives, positives)]
     divided = sorted({site for side in sides for site in _large(side.domains)})
     both = _joined(sides)
     whole = both.domains != None  # noqa: E711 - of each
@@ -80,10 +88,10 @@ def read(positives: Sequence[str], negatives: Sequence[str], sample: int, seed: 
     fold = np.searchsorted(_STARTS, seeds.shuffle_key(seed, groups) * 2.0**-64, "right").astype(np.int8)
     good = np.repeat([False, True], [len(side.ids) for side in sides])
     _check(good, fold)
-    return Examples(both.counts, good, fold, both.domains, both.texts, both.sizes, tuple(divided))
+    return Examples(both.frequencies, good, fold, both.domains, both.texts, both.sizes, tuple(divided))
 
 
-def _read_side(paths: Sequence[str], sample: int, seed: int) -> _Documents:
+def _read_side(paths: Sequence[str], sample: int, seed: int, term_frequency: TermFrequency) -> _Documents:
     """Read the documents of one side, sorted by id."""
     datasets = [Dataset(path) for path in paths]
     rows = sum(dataset.rows for dataset in datasets)
@@ -93,27 +101,30 @@ def _read_side(paths: Sequence[str], sample: int, seed: int) -> _Documents:
         for batch in dataset.batches(columns):
             if rows > sample:
                 batch = batch.filter(pa.array(seeds.draw(seed, batch["id"]) < sample / rows))
-            read.append(_hashed(batch))
+            read.append(_hashed(batch, term_frequency))
     side = _joined(read)
     order = np.lexsort([side.texts, side.ids.astype(str)])
     return _Documents(*(getattr(side, field.name)[order] for field in dataclasses.fields(side)))
 
 
-def _hashed(batch: pa.RecordBatch) -> _Documents:
+def _hashed(batch: pa.RecordBatch, term_frequency: TermFrequency) -> _Documents:
     data, offsets = buffers(batch["text"])
     found, bounds = hashingtf.buckets(data, offsets)
     shape = (len(batch), hashingtf.BUCKETS)
-    counts = sparse.csr_matrix((np.ones(len(found)), found, bounds), shape=shape)
-    counts.sum_duplicates()
+    tokens = np.diff(bounds)
+    each = np.ones(len(batch)) if term_frequency == "raw" else 1 / np.maximum(tokens, 1)
+    frequencies = sparse.csr_matrix((np.repeat(each, tokens), found, bounds), shape=shape)
+    frequencies.sum_duplicates()
     urls = batch["url"].to_pylist() if "url" in batch.schema.names else [None] * len(batch)
     domains = [(registrable_domain(url) or host(url)) if url else None for url in urls]
     ids = np.array(batch["id"].to_pylist(), object)
-    return _Documents(counts, ids, np.array(domains, object), hash_strings(data, offsets), np.diff(offsets))
+    sizes = np.diff(offsets)
+    return _Documents(frequencies, ids, np.array(domains, object), hash_strings(data, offsets), sizes)
 
 
 def _joined(some: Sequence[_Documents]) -> _Documents:
     return _Documents(
-        sparse.vstack([_NOTHING.counts, *(each.counts for each in some)], format="csr"),
+        sparse.vstack([_NOTHING.frequencies, *(each.frequencies for each in some)], format="csr"),
         *(
             np.concatenate([getattr(each, name) for each in (_NOTHING, *some)])
             for name in ("ids", "domains", "texts", "sizes")

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from corpuskit import __version__, files, settings
 from corpuskit.dataset import Dataset
 from corpuskit.errors import InputError, TargetError, UsageError
-from corpuskit.filter.qualitymodel import DESCRIPTION, HashedWeights, write
+from corpuskit.filter.qualitymodel import DESCRIPTION, HashedWeights, TermFrequency, write
 from corpuskit.settings import setting
 from corpuskit.train.card import card, summary
 from corpuskit.train.examples import CALIBRATE, TEST, TRAIN, Examples, overlaps, read
@@ -24,6 +24,8 @@ from corpuskit.train.examples import CALIBRATE, TEST, TRAIN, Examples, overlaps,
 __all__ = ["QualityTraining", "Trained", "train_quality"]
 
 _STEPS = 1000
+_TOLERANCE: Mapping[TermFrequency, float] = {"raw": 1e-4, "relative": 1e-8}
+"""Up to which slope the loss counts as level: along a share it rises as much less as texts are long."""
 _NAMES = {"settings": "settings", "positive": "positives", "negative": "negatives"}
 
 Floats = npt.NDArray[np.float64]
@@ -39,6 +41,9 @@ class QualityTraining:
 
     hashing: Literal["spark"] = setting(
         "spark", "what a token is and which bucket it falls into: as in Spark"
+    )
+    term_frequency: TermFrequency = setting(
+        "raw", "a bucket's value: how often its tokens occur, or (relative) their share of the document's"
     )
     regularization: float = setting(
         1.0, "weight of the squared weights beside the mean loss: Spark's regParam"
@@ -86,7 +91,8 @@ def train_quality(
     on one machine, whatever the order of the datasets. The same call again does nothing.
 
     Source: Brown et al. 2020 (GPT-3), appendix A. Deviations: L2 regularisation, calibration, equal weight
-    of the sides; Platt 1999 for the line.
+    of the sides; Platt 1999 for the line. With relative term frequencies a document's value is the mean of
+    its tokens' weights, as in fastText (Joulin et al. 2016), and its length has no part in it.
 
     Raises:
         InputError: A dataset is missing; a side has too few documents; the sides cannot be told apart.
@@ -104,8 +110,8 @@ def train_quality(
     }
     if not force and (told := _standing(model, asked)) is not None:
         return Trained(model, told)
-    examples = read(positives, negatives, training.sample, training.seed)
-    weights, steps = _fit(examples, training.regularization)
+    examples = read(positives, negatives, training.sample, training.seed, training.term_frequency)
+    weights, steps = _fit(examples, training)
     calibrated = _calibrate(weights, examples)
     told = {
         "corpuskit": __version__,
@@ -152,7 +158,7 @@ def _standing(model: str, asked: Mapping[str, Any]) -> dict[str, Any] | None:
     return {key: told.get(key) for key in keys}
 
 
-def _fit(examples: Examples, regularization: float) -> tuple[HashedWeights, int]:
+def _fit(examples: Examples, training: QualityTraining) -> tuple[HashedWeights, int]:
     """Train on the first fold; return the model, not calibrated, and the steps it took."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
@@ -160,18 +166,22 @@ def _fit(examples: Examples, regularization: float) -> tuple[HashedWeights, int]
 
     rows = np.flatnonzero(examples.fold == TRAIN)
     regression = LogisticRegression(
-        C=1 / (regularization * len(rows)), class_weight="balanced", max_iter=_STEPS, tol=1e-4
+        C=1 / (training.regularization * len(rows)),
+        class_weight="balanced",
+        max_iter=_STEPS,
+        tol=_TOLERANCE[training.term_frequency],
     )
     with warnings.catch_warnings(), threadpool_limits(1):  # several threads add in an order of their own
         warnings.simplefilter("ignore", ConvergenceWarning)  # the card tells
-        regression.fit(examples.counts[rows], examples.good[rows])
+        regression.fit(examples.frequencies[rows], examples.good[rows])
     weights = np.ascontiguousarray(regression.coef_[0], np.float64)
-    return HashedWeights(weights, float(regression.intercept_[0])), int(regression.n_iter_[0])
+    intercept, steps = float(regression.intercept_[0]), int(regression.n_iter_[0])
+    return HashedWeights(weights, intercept, term_frequency=training.term_frequency), steps
 
 
 def _margins(model: HashedWeights, examples: Examples, fold: int) -> tuple[Floats, npt.NDArray[np.bool_]]:
     rows = np.flatnonzero(examples.fold == fold)
-    return examples.counts[rows] @ model.weights + model.intercept, examples.good[rows]
+    return examples.frequencies[rows] @ model.weights + model.intercept, examples.good[rows]
 
 
 def _calibrate(model: HashedWeights, examples: Examples) -> HashedWeights:

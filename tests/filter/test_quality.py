@@ -14,7 +14,7 @@ import pytest
 from corpuskit.engine import Options, run
 from corpuskit.errors import InputError, UsageError
 from corpuskit.filter.quality import COLUMN, Quality, quality_score, required_scores
-from corpuskit.filter.qualitymodel import HashedWeights, digest, load, write
+from corpuskit.filter.qualitymodel import HashedWeights, TermFrequency, digest, load, write
 from corpuskit.filter.signals.signal import Scan
 from corpuskit.kernels import hashingtf
 from corpuskit.kernels.utf8 import buffers
@@ -46,10 +46,11 @@ def bucket(token: str) -> int:
     return int(hashingtf.buckets(*buffers(pa.array([token])))[0][0])
 
 
-def make(folder: Path, good: float = 1.0) -> str:
+def make(folder: Path, good: float = 1.0, term_frequency: TermFrequency = "raw") -> str:
     weights = np.zeros(hashingtf.BUCKETS)
     weights[[bucket("good"), bucket("bad")]] = good, -1.0
-    write(str(folder), HashedWeights(weights, 0.0, slope=0.5, offset=0.1), {}, "# A card\n")
+    written = HashedWeights(weights, 0.0, slope=0.5, offset=0.1, term_frequency=term_frequency)
+    write(str(folder), written, {}, "# A card\n")
     return str(folder)
 
 
@@ -70,6 +71,10 @@ def test_laws(model: str, chosen: dict[str, float]) -> None:
     check_stage(from_mapping(Quality, {"model": model, **chosen}, "test"), documents(TEXTS))
 
 
+def test_laws_with_relative_frequencies(tmp_path: Path) -> None:
+    check_stage(Quality(make(tmp_path / "model", term_frequency="relative"), min_score=0.5), documents(TEXTS))
+
+
 def test_laws_with_fasttext(fasttext_model: str) -> None:
     check_stage(Quality(fasttext_model, min_score=0.5), documents([GOOD, "buy cheap pills\nnow"]))
 
@@ -79,6 +84,13 @@ def test_the_score_is_the_calibrated_sum(model: str) -> None:
     wanted = [1 / (1 + np.exp(-(0.5 * value + 0.1))) for value in (1, 0)]
     assert split.kept[COLUMN].to_pylist() == pytest.approx(wanted, abs=1e-12)
     assert len(split.rejected) == 0
+
+
+def test_of_relative_frequencies_the_score_is_of_the_mean(tmp_path: Path) -> None:
+    model = make(tmp_path / "model", term_frequency="relative")
+    split = Quality(model).split(documents(["good good bad other", "good  good", "", " \n"]))
+    wanted = [1 / (1 + np.exp(-(0.5 * value + 0.1))) for value in (1 / 4, 2 / 3, 0, 0)]
+    assert split.kept[COLUMN].to_pylist() == pytest.approx(wanted, abs=1e-12)
 
 
 def test_an_extreme_text_has_a_score(model: str) -> None:
@@ -200,13 +212,27 @@ def make_newer(folder: Path) -> None:
     (folder / "model.json").write_text(json.dumps(told | {"format": 2}))
 
 
+def make_otherwise_counted(folder: Path) -> None:
+    told = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").write_text(json.dumps(told | {"term_frequency": "sublinear"}))
+
+
 def make_infinite(folder: Path) -> None:
     told = json.loads((folder / "model.json").read_text())
     (folder / "model.json").write_text(json.dumps(told | {"slope": float("inf")}))
 
 
 @pytest.mark.parametrize(
-    "harm", [break_weights, drop_weights, break_description, make_foreign, make_newer, make_infinite]
+    "harm",
+    [
+        break_weights,
+        drop_weights,
+        break_description,
+        make_foreign,
+        make_newer,
+        make_otherwise_counted,
+        make_infinite,
+    ],
 )
 def test_a_damaged_model_is_said_to_be_one(model: str, harm: object) -> None:
     harm(Path(model))  # type: ignore[operator]

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import random
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, Normalizer
 
 from corpuskit.errors import InputError, TargetError, UsageError
-from corpuskit.filter.qualitymodel import HashedWeights, load
+from corpuskit.filter.qualitymodel import HashedWeights, TermFrequency, load
 from corpuskit.kernels import hashingtf
 from corpuskit.kernels.utf8 import buffers
 from corpuskit.testing import documents, write_dataset
@@ -74,20 +78,41 @@ def test_learns_calibrates_and_tells(fine: str, poor: str, tmp_path: Path) -> No
     assert f"{test['auc']:6.3f}" in trained.text()
 
 
-def test_agrees_with_scikit_learn(fine: str, poor: str, tmp_path: Path) -> None:
-    """The same counts and the same regression: the kernel's scores are `predict_proba` to 1e-6."""
-    trained = train_quality([fine], [poor], str(tmp_path / "model"))
+@pytest.mark.parametrize(("term_frequency", "tolerance"), [("raw", 1e-4), ("relative", 1e-8)])
+def test_agrees_with_scikit_learn(
+    fine: str, poor: str, tmp_path: Path, term_frequency: TermFrequency, tolerance: float
+) -> None:
+    """The same frequencies and the same regression: the kernel's scores are `predict_proba` to 1e-6."""
+    training = QualityTraining(term_frequency=term_frequency, regularization=0.01)
+    trained = train_quality([fine], [poor], str(tmp_path / "model"), training)
     model = load(trained.path)
     assert isinstance(model, HashedWeights)
     examples = read([fine], [poor], 100_000, 0)
     rows = np.flatnonzero(examples.fold == TRAIN)
-    theirs = LogisticRegression(C=1 / len(rows), class_weight="balanced", max_iter=1000)
-    theirs.fit(examples.counts[rows], examples.good[rows])
+    scaled = FunctionTransformer() if term_frequency == "raw" else Normalizer("l1")
+    regression = LogisticRegression(C=100 / len(rows), class_weight="balanced", max_iter=1000, tol=tolerance)
+    theirs = make_pipeline(scaled, regression)
+    theirs.fit(examples.frequencies[rows], examples.good[rows])
     long = [*texts(FINE, 20, 3), *texts(POOR, 20, 4), "", " ", "the " * 30_000]
     found, bounds = hashingtf.buckets(*buffers(pa.array(long)))
     counts = sparse.csr_matrix((np.ones(len(found)), found, bounds), shape=(len(long), hashingtf.BUCKETS))
-    plain = HashedWeights(model.weights, model.intercept).scores(pa.array(long))
-    assert plain.to_numpy() == pytest.approx(theirs.predict_proba(counts)[:, 1], abs=1e-6)
+    counts.sum_duplicates()
+    plain = dataclasses.replace(model, slope=1.0, offset=0.0).scores(pa.array(long)).to_numpy()
+    assert plain == pytest.approx(theirs.predict_proba(counts)[:, 1], abs=1e-6)
+    assert plain.max() - plain.min() > 0.05
+
+
+def test_length_has_no_part_in_relative_frequencies(fine: str, poor: str, tmp_path: Path) -> None:
+    once, thrice = (pa.array([text * times for text in ("of history ", "click the ")]) for times in (1, 3))
+    for term_frequency in get_args(TermFrequency):
+        training = QualityTraining(term_frequency=term_frequency)
+        trained = train_quality([fine], [poor], str(tmp_path / term_frequency), training)
+        assert trained.told["test"]["auc"] > 0.95
+        model = load(trained.path)
+        same = model.scores(once).to_numpy() == pytest.approx(model.scores(thrice).to_numpy(), abs=1e-12)
+        assert same == (term_frequency == "relative")
+        card = (Path(trained.path) / "README.md").read_text()
+        assert ("length has no part" in card) == (term_frequency == "relative")
 
 
 def test_calibrated_scores_are_chances(tmp_path: Path) -> None:
