@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, quote, unquote_to_bytes, urlsplit, urlunsp
 if TYPE_CHECKING:
     from tldextract.tldextract import ExtractResult
 
-__all__ = ["canonical", "host", "registrable_domain"]
+__all__ = ["canonical", "host", "registrable_domain", "without_dots"]
 
 _PORTS = {"http": 80, "https": 443, "ftp": 21}
 _TRACKING = re.compile(
@@ -46,7 +46,7 @@ def canonical(url: str) -> str:
     place = f"[{name}]" if ":" in name else name
     if port is not None and port != _PORTS.get(scheme):
         place += f":{port}"
-    path = _SESSION_PATH.sub("", _without_dots(_escaped(parts.path, _SAFE)))
+    path = _SESSION_PATH.sub("", without_dots(_escaped(parts.path, _SAFE)))
     return urlunsplit((scheme, place, path or "/", _query(parts.query), ""))
 
 
@@ -126,8 +126,12 @@ def _escape(piece: str, safe: str) -> str:
     return quote(piece, safe=safe, errors="replace")
 
 
-def _without_dots(path: str) -> str:
-    """Resolve `.` and `..` (RFC 3986, 5.2.4)."""
+def without_dots(path: str) -> str:
+    """Resolve the `.` and `..` of a path (RFC 3986, 5.2.4), which begins with `/` then.
+
+    >>> without_dots("/a/./b/../../../c"), without_dots("")
+    ('/c', '/')
+    """
     kept: list[str] = []
     steps = path.split("/")
     for step in steps[1:] if path.startswith("/") else steps:
