@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from collections import Counter
@@ -46,6 +47,8 @@ class Level:
     """Documents rejected whole; `rows_in - rows_out` differs where documents are cut into pieces."""
     rules: tuple[Rule, ...]
     """The rule that took most comes first."""
+    facts: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    """What else the stage counted."""
     manifest: str | None = None
     """sha256 of the manifest of the dataset it wrote; null where a later stage of its pass wrote it."""
 
@@ -114,17 +117,27 @@ def upstream(dataset: Dataset) -> tuple[tuple[str, Dataset | None], ...]:
 
     A dataset that was moved, removed or written again is null, and so are files.
     """
-    try:
-        plan = json.loads(files.read_bytes(files.join(dataset.path, "plan.json")))
-    except FileNotFoundError:  # the shards were copied without it
-        return tuple((told["name"], None) for told in dataset.manifest["inputs"])
-    found = []
-    for source, told in zip(plan["sources"], dataset.manifest["inputs"], strict=True):
-        path = source["path"]
+    found: list[tuple[str, Dataset | None]] = []
+    for path, told in zip(_paths(dataset), dataset.manifest["inputs"], strict=True):
+        if path is None:
+            found.append((told["name"], None))
+            continue
         if not files.is_url(path) and not files.is_url(dataset.path) and path != "-":
             path = os.path.normpath(files.join(dataset.path, path))
         found.append((path, _standing(path, told["manifest"]) if told["kind"] == "dataset" else None))
     return tuple(found)
+
+
+def _paths(dataset: Dataset) -> list[str | None]:
+    """Say where each input lies, as seen from the dataset: within it, else where its plan says it was."""
+    inputs = dataset.manifest["inputs"]
+    within = [told.get("path") for told in inputs]
+    try:
+        plan = json.loads(files.read_bytes(files.join(dataset.path, "plan.json")))
+    except FileNotFoundError:  # the shards were copied without it
+        return within
+    planned = iter([source["path"] for source in plan["sources"] if source["path"] not in within])
+    return [path or next(planned, None) for path in within]
 
 
 def _standing(path: str, manifest: str) -> Dataset | None:
@@ -187,6 +200,7 @@ def _levels(node: Mapping[str, Any]) -> tuple[Level, ...]:
             bytes_out=told["bytes_out"],
             rejected=told["rejected"],
             rules=_rules(told["rules"]),
+            facts=told.get("facts", {}),
             manifest=node["manifest"] if place == last else None,
         )
         for place, told in enumerate(node["stages"])

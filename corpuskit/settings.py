@@ -23,6 +23,7 @@ __all__ = [
     "fields",
     "from_mapping",
     "parse_size",
+    "passed_on",
     "setting",
     "suggest",
     "to_mapping",
@@ -167,6 +168,12 @@ def parse_size(text: str, where: str = "size") -> int:
             f"{where} wants a whole number or a size, not {text!r}", fix="write it like 500MB or 2GiB"
         )
     return int(float(match[1].replace("_", "")) * _UNITS[match[2]])
+
+
+def passed_on(cls: Any, stage: Any) -> Any:
+    """Make a step of a chain: each of its settings is the chain's of the same name, if that has one."""
+    given = {field.name for field in fields(stage)}
+    return cls(**{field.name: getattr(stage, field.name) for field in fields(cls) if field.name in given})
 
 
 def to_mapping(stage: Any) -> dict[str, Any]:

@@ -18,12 +18,13 @@ from corpuskit.crawl import gates
 from corpuskit.crawl.archive import RECORD_BYTES, Lost, Record, records
 from corpuskit.crawl.extract import Extracted, ExtractorName, extract
 from corpuskit.crawl.gates import BlockList, Verdict
+from corpuskit.crawl.linkcolumns import LinkColumns, fetched_archives, link_columns, was_fetched
 from corpuskit.crawl.payload import PAGE_BYTES, BadPayload, Bomb, decode, inflate
 from corpuskit.document import BATCH_BYTES, REJECT, SCHEMA, document_id
 from corpuskit.errors import InputError, UsageError
 from corpuskit.language import language, model_digest
 from corpuskit.settings import setting
-from corpuskit.stage import Input, Poisoned, Split, Stage, Task, TookTooLong, watching
+from corpuskit.stage import Input, Poisoned, Split, Stage, Task, TookTooLong, dataset_input, watching
 
 __all__ = ["Warc"]
 
@@ -54,7 +55,8 @@ class Warc(Stage):
     - `payload.bomb`: larger than `max_page` inflated; `payload.bad`: neither as its headers say nor text
     - `extract.empty`, `extract.timeout`, `extract.crash`
 
-    A WET record becomes a document as it is. The output has a `title` column beside the usual ones.
+    A WET record becomes a document as it is. The output has a `title` column beside the usual ones; where a
+    source is a dataset of `crawl fetch`, it has the columns of its links too, such as `score`.
 
     Raises:
         UsageError: A setting outside its range, or a language the model does not know.
@@ -100,27 +102,39 @@ class Warc(Stage):
         return found | ({"language": model_digest()} if self.languages else {})
 
     def writes(self, schema: pa.Schema) -> pa.Schema:
-        """Say that documents have a title."""
-        return _SCHEMA
+        """Say that documents have a title, and the columns of the links they were fetched for."""
+        along = [field for field in schema if field.name not in _SCHEMA.names]
+        return pa.schema([*_SCHEMA, *along])
 
     def plan(self, *sources: str) -> list[Task]:
-        """Make every archive a task, once; a folder stands for the archives in it and below."""
-        paths = dict.fromkeys(path for source in sources for path in _expand(source))
-        packings = Counter(_unpacked(files.file_name(path)) for path in paths)
+        """Make every archive a task, once; a folder stands for the archives in it and below.
+
+        A dataset of `crawl fetch` stands for its archives, and comes with each as a second input.
+        """
+        schema = pa.schema([*_SCHEMA, *link_columns(sources, _SCHEMA.names)])
+        paths: dict[str, str | None] = {}
+        for source in sources:
+            if was_fetched(source):
+                paths |= dict.fromkeys(fetched_archives(source), source)
+            else:
+                paths |= {path: paths.get(path) for path in _expand(source)}
+        packings = Counter(_unpacked(files.file_name(path)) for path, links in paths.items() if links is None)
         tasks = []
-        for path in paths:
+        for path, links in paths.items():
             name = files.file_name(path)
-            size, identity = files.identity(path)
+            inputs = (Input(path, name, *files.identity(path)), *([dataset_input(links)] if links else []))
             # The same archive packed twice, or two of one name, must not give the same ids.
             twice = self.source is None and packings[_unpacked(name)] > 1
             work = {"source": "/".join(path.split("/")[-2:])} if twice else {}
-            tasks.append(Task(inputs=(Input(path, name, size, identity),), schema=_SCHEMA, work=work))
+            tasks.append(Task(inputs=inputs, schema=schema, work=work))
         return tasks
 
     def run(self, task: Task) -> Iterator[Split]:
         """Read one archive, at most 16 MiB of text at a time."""
         archive = task.inputs[0]
-        rows = _Rows(self.name)
+        along = [field for field in task.schema if field.name not in _SCHEMA.names]
+        links = task.inputs[1].path if len(task.inputs) > 1 else None
+        rows = _Rows(self.name, LinkColumns(links, archive.name, along), self.writes(task.schema))
         source = self.source or task.work.get("source") or _source_of_path(archive.path)
         with files.open_input(archive.path) as stream:
             for item in records(stream, archive.size if archive.size >= 0 else None, self.max_record):
@@ -232,16 +246,21 @@ class _Rows:
     """Documents and rejects of one archive as they come, until a batch is full."""
 
     stage: str
+    links: LinkColumns
+    schema: pa.Schema
     text_bytes: int = 0
     _kept: list[dict[str, Any]] = field(default_factory=list)
     _rejected: list[dict[str, Any]] = field(default_factory=list)
     _now: dict[str, Any] = field(default_factory=dict)
     _repeated: bool = False
     _seen: set[bytes] = field(default_factory=set)
+    _record_id: str | None = None
+    _record_ids: list[str | None] = field(default_factory=list)
 
     def begin(self, source: str, origin: str, place: str, item: Record | Lost) -> None:
         record = item if isinstance(item, Record) else None
-        name = document_id(source, record.record_id if record else None, place)
+        self._record_id = record.record_id if record else None
+        name = document_id(source, self._record_id, place)
         self._repeated = bytes.fromhex(name) in self._seen
         if self._repeated:
             name = document_id(source, None, place)
@@ -254,13 +273,15 @@ class _Rows:
             found = Verdict("warc.duplicate_id")
         if isinstance(found, Extracted):
             self._kept.append({**self._now, "text": found.text, "title": found.title})
+            self._record_ids.append(self._record_id)
             self.text_bytes += len(found.text.encode("utf-8", "replace"))
             return
         bounds = {"rule": found.rule, "value": found.value, "bound": found.bound}
         self._rejected.append({**self._now, "stage": self.stage, **bounds})
 
     def take(self) -> Split:
-        kept = pa.RecordBatch.from_pylist(self._kept, _SCHEMA)
+        own = pa.RecordBatch.from_pylist(self._kept, _SCHEMA)
+        columns = [*own.columns, *self.links.take(self._record_ids)]
         rejected = pa.RecordBatch.from_pylist(self._rejected, REJECT)
-        self._kept, self._rejected, self.text_bytes = [], [], 0
-        return Split(kept, rejected)
+        self._kept, self._rejected, self._record_ids, self.text_bytes = [], [], [], 0
+        return Split(pa.RecordBatch.from_arrays(columns, schema=self.schema), rejected)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from corpuskit.dataset import Dataset
 from corpuskit.engine.local import Job, crew, perform_all
 from corpuskit.engine.target import Source, Target, describe_sources
 from corpuskit.errors import InputError, TooManyBadRecords
-from corpuskit.stage import Chain, Stage, Step, Task
+from corpuskit.stage import Chain, Stage, Step, Task, check_memory
 
 __all__ = ["Options", "Outlook", "Progress", "crew", "kept_folders", "outlook", "run"]
 
@@ -47,12 +48,17 @@ class Options:
 
 @dataclass(frozen=True)
 class Outlook:
-    """What a run would do: its tasks, how many stand already, the input's rows (null: unknown) and bytes."""
+    """What a run would do: its tasks, how many stand already, the input's rows (null: unknown) and bytes.
+
+    `notes` are what the first stage foresees; `memory` is the bytes a worker needs, where a stage knows.
+    """
 
     tasks: int
     done: int
     rows: int | None
     bytes: int
+    notes: tuple[str, ...] = ()
+    memory: int | None = None
 
 
 def run(
@@ -75,7 +81,11 @@ def run(
     place = Target(str(target))
     chosen = tuple(stage.placed(place.path) for stage in chosen)
     label = _Label(chosen, describe_sources(place.path, paths))
+    for stage in chosen:
+        stage.content()  # raises where what the settings name is not there; before anything is removed
     place.check_foreign() if options.force else place.check(*label)  # before the lock leaves a trace
+    if not place.finished():
+        _check_memory(chosen[0], paths)
     with files.lock(place.path), crew(), contextlib.ExitStack() as held:
         for folder in [folder for stage in chosen for folder in stage.locks()]:
             held.enter_context(files.lock(folder))
@@ -109,6 +119,7 @@ def _run_tasks(
     target: Target,
     options: Options,
     label: _Label | None = None,
+    facts: Mapping[str, int] | None = None,
 ) -> Dataset:
     origin = describe_sources(target.path, sources)
     label = label or _Label(stages, origin)
@@ -120,11 +131,15 @@ def _run_tasks(
     keys = [task.key(stages) for task in tasks]
     target.begin(stages, origin, tasks, keys)
     standing = target.standing(keys, verify=options.verify)
+    again = {number for number, task in enumerate(tasks) if stages[0].reopens(task)}
+    if again:
+        target.reopen(again)
+        standing -= again
     if target.finished() and len(standing) == len(tasks):
         return Dataset(target.path)
     todo = [(number, keys[number], task) for number, task in enumerate(tasks) if number not in standing]
     perform_all(Job(stages, target.path, label.stages[0].name), todo, len(tasks), options)
-    return target.finish(label.stages, label.sources, keys)
+    return target.finish(label.stages, label.sources, keys, facts or {})
 
 
 def _run_chain(
@@ -138,11 +153,12 @@ def _run_chain(
     if not stands or (files.exists(work) and any(_finishes(step.stage) for step in steps)):
         for step, folder in zip(steps[:-1], folders, strict=False):
             _run_step(step, _inputs(step, folders, sources), folder, options)
+        facts = _facts(folder for step, folder in zip(steps[:-1], folders, strict=False) if not step.kept)
         last = Target(target.path, plan=f"{folders[-1]}.json")
         stage = steps[-1].stage.placed(target.path)
         inputs = _inputs(steps[-1], folders, sources)
         told = _told(steps, folders, sources, label, target)
-        _run_tasks((stage, *label.stages[1:]), inputs, last, options, told)
+        _run_tasks((stage, *label.stages[1:]), inputs, last, options, told, facts)
         for step, folder in zip(steps[:-1], folders, strict=False):
             step.stage.finish(Dataset(folder))
     files.remove(work)
@@ -159,6 +175,15 @@ def _run_step(step: Step, inputs: tuple[str, ...], folder: str, options: Options
         dataset = _run_tasks((stage,), inputs, place, options)
     if step.kept:
         _check_bad(dataset, (stage,), options.max_bad)
+
+
+def _facts(folders: Iterable[str]) -> Mapping[str, int]:
+    """Add up what the manifests of a chain's steps tell, as their datasets are removed."""
+    total: Counter[str] = Counter()
+    for folder in folders:
+        for stage in Dataset(folder).manifest["stages"]:
+            total.update(stage.get("facts", {}))
+    return total
 
 
 def _inputs(step: Step, folders: Sequence[str], sources: tuple[str, ...]) -> tuple[str, ...]:
@@ -214,9 +239,17 @@ def outlook(stages: Stage | Sequence[Stage], sources: str | Sequence[str], targe
     done = 0 if isinstance(first, Chain) else len(place.standing([task.key(chosen) for task in tasks]))
     if isinstance(first, Chain) and place.finished():
         done = len(tasks)
-    known = all(files.exists(files.join(path, "manifest.json")) for path in paths)
+    known = bool(paths) and all(files.exists(files.join(path, "manifest.json")) for path in paths)
     rows = sum(Dataset(path).rows for path in paths) if known else None
-    return Outlook(len(tasks), done, rows, sum(max(0, item.size) for task in tasks for item in task.inputs))
+    size = sum(max(0, item.size) for task in tasks for item in task.inputs)
+    return Outlook(len(tasks), done, rows, size, first.foresees(tasks), first.memory_needed(*paths))
+
+
+def _check_memory(stage: Stage, sources: tuple[str, ...]) -> None:
+    """Stop before anything is written where a worker needs more than the stage's setting `memory` allows."""
+    needed, memory = stage.memory_needed(*sources), getattr(stage, "memory", None)
+    if needed is not None and memory is not None:
+        check_memory(stage.name, needed, memory)
 
 
 def _as_tuples(

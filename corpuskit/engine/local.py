@@ -180,6 +180,7 @@ class _Supervisor:
     def __init__(self, job: Job, todo: Sequence[Todo], total: int, options: Options, hired: Crew) -> None:
         self._job, self._options, self._crew = job, options, hired
         self._main = _main_path(job.stages)
+        self._patient = any(stage.patient for stage in job.stages)
         self._waiting: deque[Todo] = deque(todo)
         self._left = len(todo)
         self._total = total
@@ -278,7 +279,8 @@ class _Supervisor:
             if worker.todo is None:
                 continue
             key, deadline = worker.notebook.read()
-            if (key and now > deadline) or now - worker.started > self._options.task_seconds:
+            slow = now - worker.started > self._options.task_seconds and not self._patient
+            if (key and now > deadline) or slow:
                 worker.overdue = True
                 worker.process.kill()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,10 +39,12 @@ class Tally:
     rejected: int = 0
     rules: dict[str, dict[str, int]] = field(default_factory=dict)
     ids: list[pa.Array] = field(default_factory=list)
+    facts: Counter[str] = field(default_factory=Counter)
 
     def add(self, stage: Stage, split: Split) -> None:
         """Count one split and check it against the law of conservation."""
         check_conservation(split, stage.name)
+        self.facts.update(split.facts)
         whole = split.rejected.filter(pc.is_null(split.rejected["start"]))
         gone = pc.unique(whole["id"])
         self.rows_out += len(split.kept)
@@ -80,6 +83,7 @@ class Tally:
             "bytes_out": self.bytes_out,
             "rejected": self.rejected,
             "rules": dict(sorted(self.rules.items())),
+            **({"facts": dict(sorted(self.facts.items()))} if self.facts else {}),
         }
 
 

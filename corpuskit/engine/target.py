@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,16 +44,21 @@ def describe_sources(target: str, sources: Sequence[str]) -> list[Source]:
 
 
 def _describe(target: str, source: str) -> Source:
-    path = source
-    if files.is_url(source) and source.startswith(f"{target.rstrip('/')}/"):
-        path = source[len(target.rstrip("/")) + 1 :]
-    elif not files.is_url(source) and not files.is_url(target) and source != "-":
-        path = os.path.relpath(source, target)
+    path = _seen_from(target, source)
     if files.exists(files.join(source, "manifest.json")):
         return {"path": path, "kind": "dataset", "identity": Dataset(source).sha256}
     found = _members(source)
     inputs = [[files.file_name(name), *files.identity(name)] for name in found]
     return {"path": path, "kind": "files", "identity": settings.digest(inputs), "files": len(found)}
+
+
+def _seen_from(target: str, path: str) -> str:
+    """Say where a path lies as seen from the target, with which it may move."""
+    if files.is_url(path) and path.startswith(f"{target.rstrip('/')}/"):
+        return path[len(target.rstrip("/")) + 1 :]
+    if not files.is_url(path) and not files.is_url(target) and path != "-":
+        return os.path.relpath(path, target)
+    return path
 
 
 def _members(source: str) -> list[str]:
@@ -138,6 +144,8 @@ class Target:
             "sources": list(sources),
             "tasks": told,
         }
+        if beside := [_seen_from(self.path, path) for stage in stages for path in stage.compares()]:
+            plan["beside"] = beside
         if not files.is_url(self.path):
             Path(self.path, "done").mkdir(parents=True, exist_ok=True)
             Path(self._plan).parent.mkdir(parents=True, exist_ok=True)
@@ -195,8 +203,20 @@ class Target:
         found: list[Part | File] = [*dataset.parts, *dataset.rejects, *dataset.files]
         return all(self._stands(item, verify) for item in found)
 
-    def finish(self, stages: Sequence[Stage], sources: Sequence[Source], keys: list[str]) -> Dataset:
-        """Write the manifest from the markers, and remove whatever no marker names."""
+    def reopen(self, numbers: Iterable[int]) -> None:
+        """Declare tasks not done; with them the dataset is not finished."""
+        files.remove(files.join(self.path, "manifest.json"))
+        for number in numbers:
+            files.remove(marker_path(self.path, number))
+
+    def finish(
+        self,
+        stages: Sequence[Stage],
+        sources: Sequence[Source],
+        keys: list[str],
+        facts: Mapping[str, int],
+    ) -> Dataset:
+        """Write the manifest from the markers, and `facts` of the first stage; remove what no marker names."""
         markers = [self._marker(number) for number in range(len(keys))]
         whole = [marker for marker in markers if marker is not None]
         if len(whole) != len(keys):
@@ -205,6 +225,8 @@ class Target:
             {**_settled(stage), **_add([marker["stages"][place] for marker in whole])}
             for place, stage in enumerate(stages)
         ]
+        if facts:
+            told[0]["facts"] = {**told[0].get("facts", {}), **facts}
         manifest = {
             "format": FORMAT,
             "corpuskit": __version__,
@@ -233,9 +255,20 @@ class Target:
                 path.unlink()
         for told in (told for marker in self._markers() for told in marker.get("files", [])):
             files.remove(files.join(self.path, told["path"]))
+        for name in self._kept_folders():
+            files.remove(files.join(self.path, name))
         for name in OURS:  # the plan last: while it stands, all this is ours
             if name != "steps":
                 files.remove(files.join(self.path, name))
+
+    def _kept_folders(self) -> list[str]:
+        """Name the folders that are the own of the stages planned here."""
+        try:
+            plan = self._read_plan() or {"stages": []}
+        except TargetError:  # damaged: nobody can say whose they are
+            return []
+        names = [name for stage in plan["stages"] for name in stage.get("keeps", ())]
+        return [name for name in names if Path(name).name == name]
 
 
 def _settled(stage: Stage) -> dict[str, Any]:
@@ -247,6 +280,7 @@ def _settled(stage: Stage) -> dict[str, Any]:
         "settings": told,
         "content": dict(stage.content()),
         "digest": stage.digest(),
+        **({"keeps": list(stage.keeps)} if stage.keeps else {}),
     }
 
 
@@ -284,7 +318,10 @@ def _add(tallies: list[dict[str, Any]]) -> dict[str, Any]:
             for kind, count in counts.items():
                 sums[kind] += count
     total["rules"] = dict(sorted(total["rules"].items()))
-    return total
+    facts: Counter[str] = Counter()
+    for tally in tallies:
+        facts.update(tally.get("facts", {}))
+    return total | ({"facts": dict(sorted(facts.items()))} if facts else {})
 
 
 def _provenance(target: str, sources: Sequence[Source]) -> list[dict[str, Any]]:

@@ -19,7 +19,8 @@ __all__ = ["Cut", "Explanation", "Reason", "Story", "Twin", "Verdict", "explain"
 def explain(path: str, id_or_url: str) -> Explanation:
     """Tell the story of a document in the dataset at `path`, and in every earlier one that still stands.
 
-    An id of a document that was cut names all its pieces; a url names every document fetched from it.
+    An id of a document that was cut names all its pieces; a url names every document fetched from it, and the
+    link that led there, whose own story ends where its page became documents.
     Texts that were never written, because stages ran in one pass, are made again where the archive
     and the stages allow it. Memory is bounded by a row group and the texts of the documents found.
 
@@ -35,6 +36,9 @@ def explain(path: str, id_or_url: str) -> Explanation:
         if not ids:
             raise _unknown(dataset, [one for one, _ in datasets], id_or_url)
         trails = [_Trail.of(one, sources, ids) for one, sources in datasets]
+        if moved := _moved(trails) - {id_or_url}:
+            ids.update(*(lookup.ids_with_url(one, url) for one, _ in datasets for url in moved))
+            trails = [_Trail.of(one, sources, ids) for one, sources in datasets]
         asked = ""
     leaves = [name for name in _leaves(trails) if not asked or name == asked or name.startswith(f"{asked}#")]
     if not leaves:
@@ -63,6 +67,12 @@ class _Trail:
     @property
     def ids(self) -> list[str]:
         return [row.id for row in self.rows] + [reject["id"] for reject in self.rejects]
+
+
+def _moved(trails: Iterable[_Trail]) -> set[str]:
+    """List where redirects led from the links found."""
+    found = (row.columns.get("final_url") for trail in trails for row in trail.rows)
+    return {url for url in found if url}
 
 
 def _leaves(trails: Iterable[_Trail]) -> list[str]:
@@ -98,6 +108,9 @@ def _story(name: str, trails: Sequence[_Trail], twins: Mapping[str, Twin]) -> St
         came = any(source.sha256 in met for source in trail.sources)
         if not (here or rejects or came):
             continue
+        if row and row.text is None and not (here or rejects):  # a link: what was made of it has other names
+            here = row
+            break
         met |= {trail.dataset.sha256} if here else set()
         replay = Replay(trail.dataset, row if came else None, here, rejects)
         verdicts += _verdicts(trail, replay, twins)
@@ -164,7 +177,8 @@ def _twins(trails: Iterable[_Trail]) -> dict[str, Twin]:
             for row in lookup.rows_of(dataset, missing) if missing else ():
                 if row.id in missing:
                     columns = row.columns
-                    found.setdefault(row.id, Twin(row.id, columns["url"], columns["origin"], columns["text"]))
+                    told = (columns.get(name) for name in ("url", "origin", "text"))
+                    found.setdefault(row.id, Twin(row.id, *told))
     return found
 
 

@@ -34,9 +34,9 @@ class Row:
         return str(self.columns["id"])
 
     @property
-    def text(self) -> bytes:
-        """Its text as UTF-8, the unit of spans."""
-        return str(self.columns["text"]).encode()
+    def text(self) -> bytes | None:
+        """Its text as UTF-8, the unit of spans; null where the rows are no documents, but links."""
+        return str(self.columns["text"]).encode() if "text" in self.columns else None
 
 
 def family(name: str) -> str:

@@ -28,18 +28,16 @@ class Replay:
     ) -> None:
         """Take the document as it came in and as it left (null: it did not), and what was rejected of it."""
         self._dataset = dataset
-        self._origin = next((str(row.columns["origin"]) for row in (came, left) if row), None) or next(
-            (reject["origin"] for reject in rejects if reject["origin"]), None
-        )
+        origins = [row.columns.get("origin") for row in (came, left) if row]
+        origins += [reject["origin"] for reject in rejects]
+        self._origin = next((origin for origin in origins if origin), None)
         stages = dataset.manifest["stages"]
         self.rejects = [[reject for reject in rejects if _is_of(reject, stage)] for stage in stages]
         """What each stage rejected of the document."""
         self._texts: list[bytes | None] = [came.text if came else None, *[None] * len(stages)]
         self._texts[-1] = left.text if left else None
         self._is_piece = left is not None and "#" in left.id and (came is None or came.id != left.id)
-        self._tried = came is not None or any(
-            source["kind"] == "dataset" for source in dataset.manifest["inputs"]
-        )
+        self._tried = came is not None or stages[0]["name"] != "crawl.warc"
         self._spread()
 
     def before(self, place: int) -> bytes | None:

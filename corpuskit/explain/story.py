@@ -169,6 +169,8 @@ def _told(story: Story, number: int) -> Iterator[str]:
         yield from _quoted(story.text, "    ")
     elif story.verdicts and story.verdicts[0].verdict == "rejected":
         yield "    it had no text yet"
+    elif story.origin is None:
+        yield "    it is a link, and has no text of its own"
     else:
         yield "    its text was not written, as the stages ran in one pass, and the archive it"
         yield "    came from is not at hand as it was: put it back, or crawl it alone"

@@ -116,3 +116,38 @@ class Most(Chain):
 
     def steps(self) -> tuple[Step, ...]:
         return Step(Count(), sources=True), Step(_KeepAfter(self.limit), steps=(0,), sources=True)
+
+
+@dataclass(frozen=True)
+class Drops(Stage):
+    """Drop the texts that hold `word`; a step that says in its own name what it drops."""
+
+    name: ClassVar[str] = "crawl.drops"
+    bad_rules: ClassVar[frozenset[str]] = frozenset({"drops.broken"})
+    word: str = setting("drop me", "The word.")
+    nap: float = setting(0.0, "Seconds to sleep per batch.", content=False)
+
+    def split(self, batch: pa.RecordBatch) -> Split:
+        time.sleep(self.nap)
+        gone = pc.match_substring(batch["text"], self.word)
+        rows = pc.indices_nonzero(gone).cast(pa.int64())
+        rule = "drops.broken" if self.word == "broken" else "drops.word"
+        return Split(batch.filter(pc.invert(gone)), reject_rows(batch, self.name, rule, rows))
+
+
+@dataclass(frozen=True)
+class Within(Chain):
+    """Drop everything where there is more than `limit`, then what holds a word: a chain in a chain."""
+
+    name: ClassVar[str] = "crawl.within"
+    bad_rules: ClassVar[frozenset[str]] = Drops.bad_rules
+    limit: int = setting(1000, "Rows.")
+    word: str = setting("drop me", "The word.")
+    nap: float = setting(0.0, "Seconds to sleep per batch.", content=False)
+
+    def steps(self) -> tuple[Step, ...]:
+        return (
+            Step(Most(self.limit), sources=True, kept=True),
+            Step(Drops("broken"), steps=(0,), kept=True),
+            Step(Drops(self.word, self.nap), steps=(1,)),
+        )
