@@ -25,6 +25,18 @@ __all__ = ["KINDS", "Pass", "Recipe", "load", "stage_type"]
 
 KINDS = {
     "crawl.warc": "corpuskit.crawl.warc:Warc",
+    "crawl.commoncrawl": "corpuskit.crawl.commoncrawl:CommonCrawl",
+    "crawl.links": "corpuskit.crawl.links:Links",
+    "crawl.fetch": "corpuskit.crawl.fetch:Fetch",
+    "crawl.clicks": "corpuskit.crawl.clicks:Clicks",
+    "crawl.webtext": "corpuskit.crawl.webtext:WebText",
+    "crawl.wikipedia": "corpuskit.crawl.wikipedia:Wikipedia",
+    "crawl.books": "corpuskit.crawl.books:Books",
+    "crawl.records": "corpuskit.crawl.records:Records",
+    "crawl.jsonl": "corpuskit.crawl.jsonl:Jsonl",
+    "crawl.parquet": "corpuskit.crawl.parquet:Parquet",
+    "crawl.pile": "corpuskit.crawl.pile:Pile",
+    "crawl.pool": "corpuskit.crawl.pool:Pool",
     "filter.language": "corpuskit.filter.language:Language",
     "filter.rules": "corpuskit.filter.rules:Rules",
     "filter.pii": "corpuskit.filter.pii:Pii",
@@ -37,6 +49,7 @@ KINDS = {
     "dedup.lines": "corpuskit.dedup.lines:Lines",
     "dedup.substring": "corpuskit.dedup.substring:Substring",
     "shard.parquet": "corpuskit.shard.parquet:Parquet",
+    "shard.webdataset": "corpuskit.shard.webdataset:WebDataset",
 }
 """Every kind of stage, and the class that does it, which is imported when it is first needed."""
 
@@ -183,8 +196,10 @@ def _lock(passes: Sequence[Pass]) -> contextlib.AbstractContextManager[None]:
 
 def _stale(passes: Sequence[Pass], *, force: bool) -> list[str]:
     """List the folders in `steps` that belong to another recipe; without `force` there may be none."""
+    from corpuskit.engine import kept_folders
+
     target = passes[-1].target
-    ours = {one.target for one in passes}
+    ours = {one.target for one in passes} | set(kept_folders(passes[-1].stages[0], target))
     pattern = files.join(target if files.is_url(target) else glob.escape(target), "steps", "[0-9]*")
     try:
         found = [path for path in files.expand(pattern) if path not in ours]
