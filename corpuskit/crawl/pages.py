@@ -15,7 +15,7 @@ from corpuskit.document import document_id
 from corpuskit.errors import InputError
 from corpuskit.stage import Input, Task
 
-__all__ = ["Item", "archive_inputs", "expand", "items", "unusable"]
+__all__ = ["Item", "archive_inputs", "expand", "is_wat", "items", "unusable"]
 
 _ARCHIVES = re.compile(r"\.(?:warc|arc|wet|wat)(?:\.(?:wet|wat))?(?:\.(?:gz|zst|zstd|lz4))?\Z", re.IGNORECASE)
 _NOT_DOCUMENTS = frozenset({"request", "metadata", "warcinfo"})
