@@ -12,11 +12,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from corpuskit import files
 from corpuskit.document import empty_rejects, reject_rows
 from corpuskit.errors import UsageError
 from corpuskit.filter import signals
 from corpuskit.filter.edits import Edits
-from corpuskit.filter.signals import SIGNALS, Lines
+from corpuskit.filter.signals import LISTED, SIGNALS, Lines
 from corpuskit.filter.signals.words import WORDS_BEFORE
 from corpuskit.filter.tables import BUILT_IN, SPAN_SIGNALS, WORD_LISTS, Rule, Table, load_all
 from corpuskit.kernels.utf8 import Offsets
@@ -62,6 +63,11 @@ class Rules(Stage):
     signals: tuple[str, ...] = setting((), "signals to write as columns besides those the tables use")
     signals_only: bool = setting(False, "write the signals, judge nothing: every document is kept as it is")
     keep_signals: bool = setting(True, "write the signals that the tables use as columns")
+    lists: tuple[str, ...] = setting(
+        (),
+        "lists that signals shall read, one entry a line, as SIGNAL=FILE: question_overlap=questions.txt",
+        content=False,
+    )
 
     def __post_init__(self) -> None:
         """Read the tables now: what is wrong with them is said before any work begins."""
@@ -72,11 +78,33 @@ class Rules(Stage):
             raise UsageError(
                 f"{self.name}: no table and no signal is named", fix=f"--tables {','.join(BUILT_IN)}"
             )
+        lists = self._lists
+        if "question_overlap" in self._used and "question_overlap" not in lists:
+            raise UsageError(
+                f"{self.name}: question_overlap has no questions", fix="--lists question_overlap=FILE"
+            )
 
     @cached_property
     def _tables(self) -> tuple[Table, ...]:
         """The tables as they were read first; they travel with the stage to every worker."""
         return load_all(self.tables)
+
+    @cached_property
+    def _lists(self) -> dict[str, tuple[str, ...]]:
+        """The lists of the user's, by the signal that reads them; they travel with the stage too."""
+        found = {}
+        for item in self.lists:
+            signal, equals, path = item.partition("=")
+            if signal not in LISTED or not path:
+                hint = suggest(signal, LISTED) if equals else f"write SIGNAL={item}"
+                raise UsageError(f"{self.name}: lists has {item!r}", fix=hint)
+            found[signal] = _read_list(path)
+        return found
+
+    @cached_property
+    def _used(self) -> frozenset[str]:
+        """Every signal that is judged or written."""
+        return frozenset(rule.signal for table in self._tables for rule in table.rules) | {*self._columns}
 
     @cached_property
     def _columns(self) -> tuple[str, ...]:
@@ -104,13 +132,16 @@ class Rules(Stage):
     def content(self) -> Mapping[str, str]:
         """Return the digests of the tables, in their order, and of the word lists their signals use."""
         found = {f"table {number} {table.name}": table.sha256 for number, table in enumerate(self._tables, 1)}
-        used = {rule.signal for table in self._tables for rule in table.rules} | set(self._columns)
-        lists = {name: path for name, path in WORD_LISTS.items() if name in used}
-        return found | {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in lists.values()}
+        lists = {name: path for name, path in WORD_LISTS.items() if name in self._used - self._lists.keys()}
+        found |= {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in lists.values()}
+        own = {name: "\n".join(lines) for name, lines in self._lists.items() if name in self._used}
+        return found | {
+            f"list {name}": hashlib.sha256(text.encode()).hexdigest() for name, text in own.items()
+        }
 
     def split(self, batch: pa.RecordBatch) -> Split:
         """Cut, judge, and write the signals of what is left."""
-        judged = _Judged(batch, self.name)
+        judged = _Judged(batch, self.name, self._lists)
         tables = () if self.signals_only else self._tables
         for number, table in enumerate(tables):
             if table.cuts and self._counts_removed:
@@ -129,12 +160,13 @@ class Rules(Stage):
 class _Judged:
     """A batch on its way through the tables: its texts as they are left, their signals, and the rejects."""
 
-    def __init__(self, batch: pa.RecordBatch, stage: str) -> None:
+    def __init__(self, batch: pa.RecordBatch, stage: str, lists: Mapping[str, tuple[str, ...]]) -> None:
         self.rejects: list[pa.RecordBatch] = []
         self.gone: Chosen = np.zeros(len(batch), bool)
         self._none: Chosen = np.zeros(len(batch), bool)
         self._batch = batch
         self._stage = stage
+        self._lists = lists
         self._edits = Edits(batch["text"])
         self._now = batch
         self._values: dict[str, pa.Array] = {}
@@ -157,7 +189,8 @@ class _Judged:
         for rows, wanted in ((changed, old), (~changed, new)):
             if wanted and rows.any():
                 mask = pa.array(rows)
-                found = signals.compute(wanted, self._now if rows.all() else self._now.filter(mask))
+                changed_rows = self._now if rows.all() else self._now.filter(mask)
+                found = signals.compute(wanted, changed_rows, self._lists)
                 for name in wanted:
                     self._values[name] = pc.replace_with_mask(self._values[name], mask, found[name])
         self._stale |= {name: self._none.copy() for name in old}
@@ -236,6 +269,23 @@ class _Judged:
         langs = self._batch["lang"]
         meant = pc.or_(pc.is_in(langs, pa.array(rule.languages, langs.type)), pc.is_null(langs))
         return np.asarray(meant)
+
+
+def _read_list(path: str) -> tuple[str, ...]:
+    """Read the entries of a list; blank lines, and those that begin with #, are none.
+
+    Raises:
+        UsageError: It cannot be read, or has none.
+    """
+    try:
+        lines = [line.strip() for line in files.read_bytes(path).decode().splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        what = f"cannot read the list {path}: {getattr(error, 'strerror', None) or error}"
+        raise UsageError(what, fix="check the path") from None
+    found = tuple(line for line in lines if line and not line.startswith("#"))
+    if not found:
+        raise UsageError(f"the list {path} is empty", fix="write one entry a line")
+    return found
 
 
 def _broken(rule: Rule, values: pa.Array) -> Chosen:

@@ -62,7 +62,7 @@ def broken(result: Split) -> list[str]:
     "stage",
     [
         Rules(),
-        Rules(tables=BUILT_IN),
+        Rules(tables=BUILT_IN, lists=(f"question_overlap={__file__}",)),
         Rules(tables=("c4", "gopher"), signals=("char_count", "word_count")),
         Rules(tables=("c4",), keep_signals=False),
         Rules(tables=("dclm", "refinedweb", "c4", "redpajama2")),
@@ -298,9 +298,9 @@ def test_signals_are_computed_again_only_for_documents_that_changed(monkeypatch:
     seen: list[tuple[set[str], int]] = []
     compute = signals.compute
 
-    def spy(names: Iterable[str], batch: pa.RecordBatch) -> dict[str, pa.Array]:
+    def spy(names: Iterable[str], batch: pa.RecordBatch, lists: Any) -> dict[str, pa.Array]:
         seen.append((set(names), len(batch)))
-        return compute(names, batch)
+        return compute(names, batch, lists)
 
     monkeypatch.setattr(signals, "compute", spy)
     Rules(tables=("gopher", "c4-fineweb")).split(documents([PROSE * 9, PROSE * 8 + "Menu\n", PROSE * 7]))

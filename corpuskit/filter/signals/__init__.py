@@ -19,7 +19,19 @@ from types import MappingProxyType
 import pyarrow as pa
 
 from corpuskit.errors import UsageError
-from corpuskit.filter.signals import by_line, diversity, language, lines, phrases, repetition, url, words
+from corpuskit.filter.signals import (
+    by_line,
+    diversity,
+    language,
+    lines,
+    news,
+    order,
+    phrases,
+    questions,
+    repetition,
+    url,
+    words,
+)
 from corpuskit.filter.signals.by_line import Lines, TextSpans, citations, spans
 from corpuskit.filter.signals.phrases import phrase_count
 from corpuskit.filter.signals.signal import Scan, Signal
@@ -27,6 +39,7 @@ from corpuskit.settings import suggest
 
 __all__ = [
     "LINE_SIGNALS",
+    "LISTED",
     "SIGNALS",
     "TextSpans",
     "Lines",
@@ -41,13 +54,16 @@ __all__ = [
 
 _documents = {
     signal.name: signal
-    for module in (words, lines, repetition, diversity, phrases, language, url)
+    for module in (words, lines, repetition, diversity, order, phrases, questions, language, url, news)
     for signal in module.SIGNALS
 }
 _lines = {signal.name: signal for signal in (*by_line.SIGNALS, *phrases.LINE_SIGNALS)}
 
 SIGNALS: Mapping[str, Signal] = MappingProxyType(_documents)
 """Signals with one value a document, by name."""
+
+LISTED = frozenset({"question_overlap", "news_host"})
+"""Document signals that read a list of the user's; `news_host` has one of its own too."""
 
 LINE_SIGNALS: Mapping[str, Signal] = MappingProxyType(_lines)
 """Signals with one value a line, by name: for rules that cut lines."""
@@ -64,8 +80,12 @@ def register(*signals: Signal) -> None:
             raise UsageError(f"signal {signal.name!r} exists already", fix="give the new signal another name")
 
 
-def compute(names: Iterable[str], batch: pa.RecordBatch) -> dict[str, pa.Array]:
+def compute(
+    names: Iterable[str], batch: pa.RecordBatch, lists: Mapping[str, tuple[str, ...]] | None = None
+) -> dict[str, pa.Array]:
     """Compute the named document signals of a batch, each kernel pass once.
+
+    `lists` gives the lines of the lists that some signals read: `LISTED` names these signals.
 
     Returns:
         A column of `batch.num_rows` values for each name, in the order asked for.
@@ -74,7 +94,7 @@ def compute(names: Iterable[str], batch: pa.RecordBatch) -> dict[str, pa.Array]:
         UsageError: a name is not in `SIGNALS`; the fix suggests the nearest one.
     """
     wanted = [_find(name, SIGNALS) for name in names]
-    scan = Scan(batch)
+    scan = Scan(batch, lists)
     return {signal.name: signal.values(scan) for signal in wanted}
 
 

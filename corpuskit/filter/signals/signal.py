@@ -1,6 +1,6 @@
 """What a signal is, and the scan of a batch that signals share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -26,9 +26,10 @@ class Scan:
     [0, 3, 3]
     """
 
-    def __init__(self, batch: pa.RecordBatch) -> None:
-        """Wrap `batch`; nothing is computed yet."""
+    def __init__(self, batch: pa.RecordBatch, lists: Mapping[str, tuple[str, ...]] | None = None) -> None:
+        """Wrap `batch`; nothing is computed yet. `lists` are those that signals, by name, shall read."""
         self.batch = batch
+        self.lists: Mapping[str, tuple[str, ...]] = lists or {}
         self.rows: int = batch.num_rows
         self._seen: dict[Callable[[Scan], Any], Any] = {}
 

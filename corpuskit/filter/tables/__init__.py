@@ -43,6 +43,7 @@ BUILT_IN: tuple[str, ...] = tuple(sorted(path.stem for path in _FOLDER.glob("*.t
 WORD_LISTS: Mapping[str, Path] = MappingProxyType(
     {
         "bad_word_count": _FOLDER / "bad_words.txt",
+        "news_host": _FOLDER / "news_hosts.txt",
         "stop_word_ratio": _FOLDER / "stop_words.txt",
         "url_hard_word_count": _FOLDER / "url_hard_words.txt",
         "url_soft_word_count": _FOLDER / "url_soft_words.txt",
