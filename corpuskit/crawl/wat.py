@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
+import msgspec
 
 from corpuskit.crawl.gates import Verdict
 from corpuskit.crawl.pictures import largest, resolve
@@ -36,12 +36,12 @@ def describe(body: bytes, url: str) -> Described | Verdict | None:
     >>> page = {"Links": [{"path": "IMG@/src", "url": "a.png", "alt": "A"}]}
     >>> told = {"WARC-Header-Metadata": {"WARC-Type": "response"},
     ...         "Payload-Metadata": {"HTTP-Response-Metadata": {"HTML-Metadata": page}}}
-    >>> describe(orjson.dumps({"Envelope": told}), "https://x.example/").images
+    >>> describe(msgspec.json.encode({"Envelope": told}), "https://x.example/").images
     (('https://x.example/a.png', 'A', None),)
     """
     try:
-        envelope = _mapping(orjson.loads(body), "Envelope")
-    except orjson.JSONDecodeError:
+        envelope = _mapping(msgspec.json.decode(body), "Envelope")
+    except (msgspec.DecodeError, RecursionError):
         return Verdict("pool.bad", value=len(body))
     record = _mapping(envelope, "WARC-Header-Metadata")
     if record.get("WARC-Type") not in ("response", "resource"):
