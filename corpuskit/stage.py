@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,8 +18,10 @@ import pyarrow.compute as pc
 from corpuskit import settings
 from corpuskit.dataset import Dataset, Part, read_batches, unify
 from corpuskit.document import empty_rejects
+from corpuskit.errors import DoesNotFit
 
 __all__ = [
+    "Answer",
     "Chain",
     "Input",
     "Poisoned",
@@ -30,6 +32,7 @@ __all__ = [
     "TookTooLong",
     "Watch",
     "check_conservation",
+    "check_memory",
     "dataset_input",
     "document_tasks",
     "part_input",
@@ -44,13 +47,22 @@ class Split:
 
     `source` is the batch that was split, where there was one; with it the engine checks that
     nothing was lost or doubled. `beside` are files that belong beside the part, by their names in the
-    target: finished, and written to `files.scratch(self.target)`; the engine moves them there.
+    target: finished, and written to `files.scratch(self.target)`; the engine moves them there. `facts` are
+    counts that the manifest should tell of the stage, added up over all splits.
     """
 
     kept: pa.RecordBatch
     rejected: pa.RecordBatch = dataclasses.field(default_factory=empty_rejects)
     source: pa.RecordBatch | None = None
     beside: Mapping[str, Path] = dataclasses.field(default_factory=dict)
+    facts: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+
+class Answer(NamedTuple):
+    """What a user asked a stage for, where that is not the documents: to read, and as plain JSON values."""
+
+    text: str
+    json: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -98,6 +110,10 @@ class Stage:
     """Rules that say a record was damaged, not unwanted: they count towards `--max-bad`."""
     reads: ClassVar[bool] = True
     """Whether there are sources to name: false where the settings say what is fetched."""
+    patient: ClassVar[bool] = False
+    """Whether its tasks wait for others, and so may take any time."""
+    keeps: ClassVar[tuple[str, ...]] = ()
+    """Folders in its target that are its own; a run that starts again removes them too."""
     target: ClassVar[str] = ""
     """The folder the stage runs into, while it runs."""
 
@@ -125,11 +141,38 @@ class Stage:
         """Name the folders besides the target that no other run may write to meanwhile."""
         return ()
 
+    def compares(self) -> tuple[str, ...]:
+        """Name what its documents are compared with besides the sources, where twins are found."""
+        return ()
+
+    def memory_needed(self, *sources: str) -> int | None:
+        """Say how many bytes a worker needs, before anything is read; null where that does not grow.
+
+        Where there is a setting `memory`, a run that needs more stops before it begins.
+        """
+        return None
+
     def placed(self, target: str) -> Self:
         """Return the stage as it runs into the folder `target`, which may write more than parts there."""
         stage = copy.copy(self)
         object.__setattr__(stage, "target", target)
         return stage
+
+    def reopens(self, task: Task) -> bool:
+        """Say whether a task is to be done again though it was done; asked once a run, after `placed`."""
+        return False
+
+    def foresees(self, tasks: Sequence[Task]) -> tuple[str, ...]:
+        """Say what a dry run should tell about its tasks beyond their number, a sentence each."""
+        return ()
+
+    def recounts(self, dataset: Dataset) -> tuple[str, ...]:
+        """Say what there is to tell about a finished dataset beyond its table, a line each."""
+        return ()
+
+    def answers(self, dataset: Dataset) -> Answer | None:
+        """Return what the user asked for, where that is not the documents of a finished dataset."""
+        return None
 
     def content(self) -> Mapping[str, str]:
         """Return digests of what the settings only name: rule tables, block lists, models."""
@@ -170,6 +213,19 @@ class Chain(Stage):
     def writes(self, schema: pa.Schema) -> pa.Schema:
         """Say the schema of the last step's output."""
         return self.steps()[-1].stage.writes(schema)
+
+
+def check_memory(kind: str, needed: int, memory: int) -> None:
+    """Stop before the work begins where it cannot fit.
+
+    Raises:
+        DoesNotFit: `needed` bytes are more than `memory`.
+    """
+    if needed > memory:
+        raise DoesNotFit(
+            f"{kind} needs {-(-needed >> 20):,} MiB a worker, and may use {memory >> 20:,} MiB",
+            fix=f"give it --memory {-(-needed >> 20)}MiB, or fewer documents at a time",
+        )
 
 
 def document_tasks(*sources: str, beside: Sequence[str] = ()) -> list[Task]:

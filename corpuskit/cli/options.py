@@ -179,14 +179,18 @@ class Running:
 
         return Options(workers=self.workers, force=self.force, max_bad=self.max_bad, progress=watch)
 
-    def show(self, target: str, watch: progress.Watch) -> None:
+    def show(self, target: str, watch: progress.Watch, stage: Stage) -> None:
         """Print what a stage wrote, as they ask for it."""
         from corpuskit.dataset import Dataset
 
+        dataset = Dataset(target)
         if self.as_json:
-            progress.print_json(progress.result(Dataset(target)))
+            progress.print_json(progress.result(dataset, stage.answers(dataset)))
         elif not self.quiet:
-            progress.show_result(Dataset(target), every_rule=self.verbose, worked=watch.worked)
+            told = {"every_rule": self.verbose, "worked": watch.worked}
+            progress.show_result(dataset, **told, answer=stage.answers(dataset))
+            if self.verbose:
+                progress.show_lines(stage.recounts(dataset))
 
 
 def divide(paths: Sequence[str], reads: bool = True) -> tuple[tuple[str, ...], str]:
@@ -273,9 +277,9 @@ class StageCommand(click.Command):
             with watch:
                 engine.run(stage, sources, target, options=running.options(watch))
         except TooManyBadRecords:  # the dataset stands, and its table shows what was damaged
-            running.show(target, watch)
+            running.show(target, watch, stage)
             raise
-        running.show(target, watch)
+        running.show(target, watch, stage)
 
     def _given(self, ctx: click.Context) -> dict[str, Any]:
         """Return the settings that were given: what was not keeps the dataclass's own default."""

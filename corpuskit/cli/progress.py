@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -18,9 +20,9 @@ if TYPE_CHECKING:
     from corpuskit.dataset import Dataset
     from corpuskit.engine import Outlook, Progress
     from corpuskit.funnel import Level, Rule
-    from corpuskit.stage import Stage
+    from corpuskit.stage import Answer, Stage
 
-__all__ = ["Watch", "print_json", "result", "show_outlook", "show_result"]
+__all__ = ["Watch", "print_json", "result", "show_lines", "show_outlook", "show_result"]
 
 _REJECTING_SHOWN, _CUTTING_SHOWN = 8, 3
 _PLAIN_WIDTH = 200
@@ -33,6 +35,7 @@ class Watch:
         self.worked = False
         self._bar = _bar() if sys.stderr.isatty() and not quiet else None
         self._rows: dict[str, TaskID] = {}
+        self._began: dict[str, float] = {}
 
     def __enter__(self) -> Watch:
         if self._bar is not None:
@@ -56,9 +59,13 @@ class Watch:
             self._rows[now.stage],
             total=now.tasks if now.tasks > 1 or now.done else None,
             completed=now.done,
-            rows=f"{now.rows_out:,} of {now.rows_in:,} kept" if now.rows_in else "",
+            rows=f"{now.rows_out:,} of {now.rows_in:,} kept{self._rate(now)}" if now.rows_in else "",
             trouble=f"{now.restarts} restart{'s' * (now.restarts > 1)}" if now.restarts else "",
         )
+
+    def _rate(self, now: Progress) -> str:
+        seconds = time.monotonic() - self._began.setdefault(now.stage, time.monotonic())
+        return f", {now.rows_in / seconds:,.0f}/s" if seconds > 1 else ""
 
 
 def _bar() -> Bar:
@@ -89,19 +96,33 @@ def print_json(value: object) -> None:
     sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def show_result(dataset: Dataset, *, every_rule: bool, worked: bool) -> None:
-    """Print what became of the documents that came in, rule by rule."""
+def show_result(dataset: Dataset, *, every_rule: bool, worked: bool, answer: Answer | None = None) -> None:
+    """Print what became of the documents that came in, rule by rule; and what else was asked for."""
     from corpuskit.funnel import funnel
 
-    own = funnel(dataset)[-1].levels[-len(dataset.manifest["stages"]) :]
+    own = funnel(dataset)[-1].levels[-_own(dataset, os.path.normpath(dataset.path)) :]
     if not worked:
         _print(f"{dataset.path} was finished before: nothing to do\n", style="dim")
-    _print(_table(own, every_rule))
+    if answer is None or "text" in dataset.schema.names:
+        _print(_table(own, every_rule))
+    if answer is not None:
+        _print("".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in answer.text))
+        if "text" not in dataset.schema.names:
+            _print(f"\n{dataset.path}", style="dim")
+            return
     total = _Total.of(dataset)
     documents = f"{total.rows:,} document{'s' * (total.rows != 1)}"
     _print(f"\n{dataset.path}: {documents}, {total.words:,} words, {_size(total.text_bytes)}")
     if dataset.rejects:
         _print(f"to see why one went: corpuskit explain {dataset.path} ID_OR_URL", style="dim")
+
+
+def _own(dataset: Dataset, target: str) -> int:
+    """Count the stages of a dataset and of those within the target: the steps that its kind keeps."""
+    from corpuskit.funnel import upstream
+
+    within = [source for path, source in upstream(dataset) if source and path.startswith(f"{target}/")]
+    return len(dataset.manifest["stages"]) + sum(_own(source, target) for source in within)
 
 
 @dataclass(frozen=True)
@@ -118,11 +139,12 @@ class _Total:
         return cls(dataset.rows, words, sum(part.text_bytes for part in dataset.parts))
 
 
-def result(dataset: Dataset) -> dict[str, Any]:
+def result(dataset: Dataset, answer: Answer | None = None) -> dict[str, Any]:
     """Return what `show_result` shows as plain JSON values."""
-    counted = ("name", "rows_in", "rows_out", "bytes_in", "bytes_out", "rules")
-    stages = [{key: stage[key] for key in counted} for stage in dataset.manifest["stages"]]
-    return {"path": dataset.path, **dataclasses.asdict(_Total.of(dataset)), "stages": stages}
+    counted = ("name", "rows_in", "rows_out", "bytes_in", "bytes_out", "rules", "facts")
+    stages = [{key: stage[key] for key in counted if key in stage} for stage in dataset.manifest["stages"]]
+    told = {"path": dataset.path, **dataclasses.asdict(_Total.of(dataset)), "stages": stages}
+    return told if answer is None else {**told, "answer": answer.json}
 
 
 def _table(levels: Sequence[Level], every_rule: bool) -> Table:
@@ -145,6 +167,8 @@ def _table(levels: Sequence[Level], every_rule: bool) -> Table:
             table.add_row(f"  {rule.name}", *gone, *(cut if cuts else ()))
         if left := len(level.rules) - len(shown):
             table.add_row(f"  and {left} more rules: -v shows all")
+        for name, count in level.facts.items():
+            table.add_row(f"  {name}", f"{count:,}", style="dim")
     return table
 
 
@@ -156,6 +180,12 @@ def _foremost(rules: Sequence[Rule]) -> Sequence[Rule]:
     return rejecting + [rule for rule in rules if not rule.documents][:_CUTTING_SHOWN]
 
 
+def show_lines(lines: Sequence[str]) -> None:
+    """Print what a stage has to tell beyond its table."""
+    for line in lines:
+        _print(line)
+
+
 def show_outlook(outlooks: Sequence[tuple[Sequence[Stage], str, Outlook | None]], as_json: bool) -> None:
     """Print what a run would do: each pass's stages, target, and outlook (null: not known yet)."""
     if as_json:
@@ -165,19 +195,21 @@ def show_outlook(outlooks: Sequence[tuple[Sequence[Stage], str, Outlook | None]]
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("would run")
-    for title in ("tasks", "done", "documents", "input"):
+    for title in ("tasks", "done", "documents", "input", "memory a worker"):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("into", overflow="fold")
     for stages, target, outlook in outlooks:
         names = "\n".join(stage.name for stage in stages)
         if outlook is None:
-            table.add_row(names, "?", "0", "?", "?", target)
+            table.add_row(names, "?", "0", "?", "?", "", target)
         else:
             rows = "?" if outlook.rows is None else f"{outlook.rows:,}"
-            table.add_row(
-                names, f"{outlook.tasks:,}", f"{outlook.done:,}", rows, _size(outlook.bytes), target
-            )
+            counts = (f"{outlook.tasks:,}", f"{outlook.done:,}", rows, _size(outlook.bytes))
+            memory = "" if outlook.memory is None else _memory(outlook.memory)
+            table.add_row(names, *counts, memory, target)
     _print(table)
+    for note in [note for _, _, outlook in outlooks if outlook is not None for note in outlook.notes]:
+        _print(f"\n{note}")
     _print("\nnothing was written", style="dim")
 
 
@@ -194,6 +226,11 @@ def _size(count: int) -> str:
     from rich.filesize import decimal
 
     return decimal(count)
+
+
+def _memory(count: int) -> str:
+    """Write bytes in the unit that --memory is given in."""
+    return f"{-(-count >> 20):,} MiB"
 
 
 def _print(what: str | Table, style: str | None = None) -> None:

@@ -42,7 +42,9 @@ class _Gzip:
     def feed(self, data: bytes) -> tuple[bytes, int]:
         found = self._zlib.decompress(data, _INFLATED)
         self.at_end = self._zlib.eof
-        return found, len(self._zlib.unconsumed_tail) + len(self._zlib.unused_data)
+        # At the end of a stream, what is unused may stand in `unconsumed_tail` as well.
+        unused = self._zlib.unused_data if self.at_end else self._zlib.unconsumed_tail
+        return found, len(unused)
 
 
 class _Zstd:

@@ -216,7 +216,7 @@ class Target:
         keys: list[str],
         facts: Mapping[str, int],
     ) -> Dataset:
-        """Write the manifest from the markers, and `facts` of the first stage; remove what no marker names."""
+        """Write the manifest from the markers, and `facts` of the first stage; remove what no marker has."""
         markers = [self._marker(number) for number in range(len(keys))]
         whole = [marker for marker in markers if marker is not None]
         if len(whole) != len(keys):
