@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpuskit import files
-from corpuskit.document import empty_rejects, reject_rows
+from corpuskit.document import IMAGES, empty_rejects, reject_rows
 from corpuskit.errors import UsageError
 from corpuskit.filter import signals
 from corpuskit.filter.edits import Edits
@@ -148,9 +148,12 @@ class Rules(Stage):
                 judged.count_words()
             judged.cut_spans(table.scoped("span"))
             judged.cut_lines(table.scoped("line"))
+            judged.drop_images(table.scoped("image"))
             final = not any(later.cuts for later in tables[number + 1 :])
             judged.judge(table.scoped("document"), self._columns if final else ())
         found = judged.values(self._columns) | {"text": judged.text}
+        if IMAGES.name in batch.schema.names:
+            found[IMAGES.name] = judged.images
         schema = self.writes(batch.schema)
         columns = [found[field.name] if field.name in found else batch[field.name] for field in schema]
         kept = pa.RecordBatch.from_arrays(columns, schema=schema).filter(pa.array(~judged.gone))
@@ -176,6 +179,11 @@ class _Judged:
     def text(self) -> pa.LargeStringArray:
         """The texts as they are left."""
         return self._now["text"]
+
+    @property
+    def images(self) -> pa.ListArray:
+        """The images as they are left."""
+        return self._now[IMAGES.name]
 
     def values(self, names: Sequence[str]) -> dict[str, pa.Array]:
         """Return signals of the texts as they are left; those known already only change where a text did."""
@@ -235,6 +243,29 @@ class _Judged:
         starts, ends = _tidy(lines, gone, np.diff(self._edits.offsets))
         reasons = [(rule, where[gone]) for rule, where in zip(rules, broken, strict=True)]
         self._cut(reasons, lines.text[gone], starts[gone], ends[gone])
+
+    def drop_images(self, rules: Sequence[Rule]) -> None:
+        """Drop the images that break rules from their documents; each is a reject with an empty span."""
+        if not rules or IMAGES.name not in self._now.schema.names:
+            return
+        names = dict.fromkeys(rule.signal for rule in rules)
+        rows, values = signals.compute_images(names, self._now)
+        images = self._now[IMAGES.name].flatten()
+        gone = np.zeros(len(rows), bool)
+        for rule in rules:
+            broken = _broken(rule, values[rule.signal])
+            which = pa.array(np.flatnonzero(broken))
+            places = images.field("offset").take(which)
+            self._reject(rule, rows[broken], start=places, end=places)
+            gone |= broken
+        if gone.any():
+            counts = np.bincount(rows[~gone], minlength=len(self._now))
+            offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+            left = pa.ListArray.from_arrays(pa.array(offsets), images.filter(pa.array(~gone)))
+            at = self._now.schema.get_field_index(IMAGES.name)
+            self._now = self._now.set_column(at, self._now.schema.field(at), left)
+            for stale in self._stale.values():
+                stale[rows[gone]] = True
 
     def _cut(self, reasons: list[tuple[Rule, Chosen]], rows: Offsets, starts: Offsets, ends: Offsets) -> None:
         """Cut spans of the texts as they are left; `reasons` says which rules each of them breaks."""

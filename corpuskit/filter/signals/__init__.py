@@ -15,13 +15,16 @@ null means undefined (0/0), never 0. What a word, a line and a sentence is, is s
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from corpuskit.errors import UsageError
 from corpuskit.filter.signals import (
     by_line,
     diversity,
+    image,
     language,
     lines,
     news,
@@ -38,6 +41,7 @@ from corpuskit.filter.signals.signal import Scan, Signal
 from corpuskit.settings import suggest
 
 __all__ = [
+    "IMAGE_SIGNALS",
     "LINE_SIGNALS",
     "LISTED",
     "SIGNALS",
@@ -47,6 +51,7 @@ __all__ = [
     "Signal",
     "citations",
     "compute",
+    "compute_images",
     "compute_lines",
     "phrase_count",
     "register",
@@ -54,7 +59,7 @@ __all__ = [
 
 _documents = {
     signal.name: signal
-    for module in (words, lines, repetition, diversity, order, phrases, questions, language, url, news)
+    for module in (words, lines, repetition, diversity, order, phrases, questions, language, url, news, image)
     for signal in module.SIGNALS
 }
 _lines = {signal.name: signal for signal in (*by_line.SIGNALS, *phrases.LINE_SIGNALS)}
@@ -62,11 +67,15 @@ _lines = {signal.name: signal for signal in (*by_line.SIGNALS, *phrases.LINE_SIG
 SIGNALS: Mapping[str, Signal] = MappingProxyType(_documents)
 """Signals with one value a document, by name."""
 
-LISTED = frozenset({"question_overlap", "news_host"})
+LISTED = frozenset({"question_overlap", "news_host", "noun_ratio"})
 """Document signals that read a list of the user's; `news_host` has one of its own too."""
 
 LINE_SIGNALS: Mapping[str, Signal] = MappingProxyType(_lines)
 """Signals with one value a line, by name: for rules that cut lines."""
+
+
+IMAGE_SIGNALS: Mapping[str, Signal] = MappingProxyType({one.name: one for one in image.IMAGE_SIGNALS})
+"""Signals with one value an image, by name: for rules that drop images."""
 
 
 def register(*signals: Signal) -> None:
@@ -107,6 +116,19 @@ def compute_lines(names: Iterable[str], batch: pa.RecordBatch) -> Lines:
     wanted = [_find(name, LINE_SIGNALS) for name in names]
     scan = Scan(batch)
     return spans(scan, {signal.name: signal.values(scan) for signal in wanted})
+
+
+def compute_images(
+    names: Iterable[str], batch: pa.RecordBatch
+) -> tuple[np.ndarray[Any, Any], dict[str, pa.Array]]:
+    """Compute the named image signals for every image of a batch: the row of each image, and the columns.
+
+    Raises:
+        UsageError: a name is not in `IMAGE_SIGNALS`; the fix suggests the nearest one.
+    """
+    wanted = [_find(name, IMAGE_SIGNALS) for name in names]
+    scan = Scan(batch)
+    return image.rows_of(scan), {signal.name: signal.values(scan) for signal in wanted}
 
 
 def _find(name: str, known: Mapping[str, Signal]) -> Signal:

@@ -5,7 +5,7 @@
     signal = "word_count"
     min = 50                     # or max; a value at the bound is kept; 0 is a bound like any other
     source = "Rae et al. 2021, table A1"
-    scope = "document"           # or "line": cut the line; or "span": cut what the signal finds
+    scope = "document"           # or "line", "image": drop that alone; or "span": cut what the signal finds
     languages = ["en"]           # judge only documents in these; those of unknown language are judged too
 
 `name`, `signal` and one of `min` and `max` are needed. The table's name is its file's, without `.toml`. Above
@@ -27,13 +27,13 @@ import pyarrow as pa
 
 from corpuskit import files
 from corpuskit.errors import UsageError
-from corpuskit.filter.signals import LINE_SIGNALS, SIGNALS, TextSpans, by_span, citations
+from corpuskit.filter.signals import IMAGE_SIGNALS, LINE_SIGNALS, SIGNALS, TextSpans, by_span, citations
 from corpuskit.language import language
 from corpuskit.settings import suggest
 
 __all__ = ["BUILT_IN", "SPAN_SIGNALS", "WORD_LISTS", "Rule", "Table", "load", "load_all"]
 
-Scope = Literal["document", "line", "span"]
+Scope = Literal["document", "line", "span", "image"]
 
 _FOLDER = Path(__file__).parent
 
@@ -64,7 +64,12 @@ SPAN_SIGNALS: Mapping[str, Callable[[pa.RecordBatch], TextSpans]] = MappingProxy
 )
 """Signals that are spans of a text, by name: for rules that cut just them."""
 
-_KNOWN: Mapping[Scope, Mapping[str, Any]] = {"document": SIGNALS, "line": LINE_SIGNALS, "span": SPAN_SIGNALS}
+_KNOWN: Mapping[Scope, Mapping[str, Any]] = {
+    "document": SIGNALS,
+    "line": LINE_SIGNALS,
+    "span": SPAN_SIGNALS,
+    "image": IMAGE_SIGNALS,
+}
 _KEYS = ("name", "signal", "min", "max", "source", "scope", "languages")
 
 
@@ -111,7 +116,7 @@ class Table:
     @property
     def cuts(self) -> bool:
         """Whether it may change a text."""
-        return any(rule.scope != "document" for rule in self.rules)
+        return any(rule.scope in ("line", "span") for rule in self.rules)
 
     def scoped(self, scope: Scope) -> tuple[Rule, ...]:
         """List the rules of one scope."""
