@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from corpuskit import files
 from corpuskit.dataset import File, Part, PartWriter, as_json, read_batches
 from corpuskit.document import REJECT, empty_rejects, reject_rows
+from corpuskit.engine.placing import placed
 from corpuskit.engine.target import marker_path, part_name
 from corpuskit.stage import Poisoned, Split, Stage, Task, TookTooLong, check_conservation, watching
 
@@ -113,12 +114,13 @@ def _splits(stages: Sequence[Stage], task: Task, tallies: list[Tally]) -> Iterat
     first, rest = stages[0], list(zip(stages[1:], tallies[1:], strict=True))
     for number, split in enumerate(_first(first, task)):
         tallies[0].add(first, split)
+        split = placed(split)
         came = len(split.source) if split.source is not None else len(split.kept) + len(split.rejected)
         kept, rejected, beside = split.kept, [split.rejected], split.beside
         for stage, tally in rest:
             split = _split(stage, kept, number)
             tally.add(stage, split)
-            kept = split.kept
+            kept = placed(split).kept
             rejected.append(split.rejected)
         yield Split(kept, pa.concat_batches(rejected), beside=beside), came
 
