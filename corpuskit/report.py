@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from corpuskit.contactsheet import Sheet, render, sheets
 from corpuskit.dataset import Dataset
 from corpuskit.funnel import Level, Rule, Section, funnel, upstream
 
@@ -36,6 +37,8 @@ class Report:
     """Documents and words by language, most documents first; `null` stands for documents without one."""
     words_of: Mapping[str, int]
     """Words of each dataset of the funnel that still stands, by the sha256 of its manifest."""
+    sheets: tuple[Sheet, ...] = ()
+    """Images that were kept and rejected, if any were asked for; only the page shows them."""
 
     def words_out(self, level: Level) -> int | None:
         """Return the words a stage gave on; null where its output was not written, or no longer stands."""
@@ -79,6 +82,7 @@ class Report:
                 "bytes_out": level.bytes_out,
                 "words_out": self.words_out(level),
                 "rules": {rule.name: _rule(rule, level) for rule in level.rules},
+                **({"facts": dict(level.facts)} if level.facts else {}),
             }
             for level in section.levels
         ]
@@ -93,8 +97,10 @@ class Report:
         return _PAGE.format(title=html.escape(f"{self.path}: report"), body="\n".join(_body(self)))
 
 
-def report(path: str) -> Report:
-    """Read the funnel of a finished dataset; reads manifests only, no text.
+def report(path: str, *, images: int = 0) -> Report:
+    """Read the funnel of a finished dataset from its manifests alone.
+
+    With `images`, look at so many images of those it keeps, and of those that each rule rejected.
 
     Raises:
         InputError: There is no finished dataset at `path`.
@@ -118,6 +124,7 @@ def report(path: str) -> Report:
             code: (rows[code], words[code]) for code in sorted(rows, key=lambda code: (-rows[code], code))
         },
         words_of=dict(_words(dataset)),
+        sheets=sheets(dataset, images) if images else (),
     )
 
 
@@ -143,6 +150,7 @@ Rows = Sequence[Sequence[str]]
 _FUNNEL_HEAD = ("stage", "in", "out", "kept", "words out", "text out")
 _REJECTED_HEAD = ("rejected by stage and rule", "documents", "share")
 _CUT_HEAD = ("cut by stage and rule", "cuts", "text", "share")
+_FACTS_HEAD = ("counted by stage", "number")
 _LANGUAGES_HEAD = ("language", "documents", "share", "words", "share")
 
 
@@ -204,6 +212,14 @@ def _by_stage(section: Section, cells: Callable[[Level, Rule], tuple[str, ...] |
     return rows
 
 
+def _fact_rows(section: Section) -> Rows:
+    rows: list[tuple[str, ...]] = []
+    for level in section.levels:
+        if level.facts:
+            rows += [(level.stage, ""), *((f"  {name}", f"{count:,}") for name, count in level.facts.items())]
+    return rows
+
+
 def _language_rows(found: Report) -> Rows:
     return [
         ("none" if code == "null" else code, f"{rows:,}", _share(rows, found.documents),
@@ -225,7 +241,12 @@ def _text(found: Report) -> Iterator[str]:
 
 
 def _rules(section: Section) -> Iterator[tuple[Sequence[str], Rows]]:
-    for head, rows in ((_REJECTED_HEAD, _rejected_rows(section)), (_CUT_HEAD, _cut_rows(section))):
+    tables = (
+        (_REJECTED_HEAD, _rejected_rows(section)),
+        (_CUT_HEAD, _cut_rows(section)),
+        (_FACTS_HEAD, _fact_rows(section)),
+    )
+    for head, rows in tables:
         if rows:
             yield head, rows
 
@@ -256,6 +277,7 @@ def _body(found: Report) -> Iterator[str]:
         yield _html_table(_FUNNEL_HEAD, _funnel_rows(section, found), bars)
         for head, rows in _rules(section):
             yield _html_table(head, rows)
+    yield render(found.sheets)
     if found.languages:
         yield "<h2>Languages</h2>"
         bars = [rows / found.documents if found.documents else 0.0 for rows, _ in found.languages.values()]
@@ -280,7 +302,8 @@ def _html_table(head: Sequence[str], rows: Rows, bars: Iterable[float] | None = 
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta http-equiv="Content-Security-Policy"
+ content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
 <title>{title}</title><style>
 :root {{ color-scheme: light dark; --line: #8884; --bar-colour: #4a90d944; }}
 body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }}
@@ -291,6 +314,10 @@ td {{ font-variant-numeric: tabular-nums; }}
 th, td {{ text-align: right; padding: .2rem .6rem; border-bottom: 1px solid var(--line); }}
 th:first-child, td:first-child {{ text-align: left; overflow-wrap: anywhere; }}
 td:first-child {{ background: linear-gradient(90deg, var(--bar-colour) var(--bar, 0%), transparent 0); }}
+h3 {{ font-size: 1rem; margin: 1rem 0 .3rem; overflow-wrap: anywhere; }}
+.sheet {{ display: flex; flex-wrap: wrap; gap: .8rem; }}
+.sheet figure {{ margin: 0; width: 160px; }} .sheet img {{ max-width: 160px; max-height: 160px; }}
+.sheet figcaption {{ font-size: .75rem; line-height: 1.3; overflow-wrap: anywhere; }}
 .stage td {{ font-weight: 600; }} .rule td:first-child {{ padding-left: 1.8rem; }}
 </style></head><body>
 {body}

@@ -12,6 +12,7 @@ from corpuskit.errors import UsageError
 
 __all__ = ["explain", "report", "run", "sweep"]
 
+_SAMPLES = 12
 _DATASET = click.Argument(["dataset"], type=click.Path())
 
 
@@ -50,7 +51,7 @@ def _report(dataset: str, as_json: bool, as_html: bool, **_: Any) -> None:
     if as_html:
         from corpuskit.report import report as report_on
 
-        click.echo(report_on(dataset).html())
+        click.echo(report_on(dataset, images=_SAMPLES).html())
     else:
         _show_report(dataset, as_json)
 
