@@ -52,6 +52,11 @@ def reachable_recipe(path: Path) -> recipe.Recipe:
     return recipe.load(path)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def workers() -> None:
+    """Start workers anew for each run: they learn from the environment where the farm is."""
+
+
 @pytest.fixture
 def loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(WebText, "fetcher", FarmFetch)

@@ -1,6 +1,6 @@
-"""Runs a chain in this process, as the engine does, without its workers."""
+"""Runs a chain in this process, as the engine does, and keeps workers for all tests of a file."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -8,10 +8,18 @@ import pytest
 
 from corpuskit.dataset import Dataset
 from corpuskit.document import REJECT
+from corpuskit.engine import crew
 from corpuskit.stage import Chain, Split, Stage, check_conservation
 from corpuskit.testing import write_dataset
 
 Runs = Callable[[Chain, Sequence[str]], Split]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def workers() -> Iterator[None]:
+    """Keep worker processes from one run to the next: starting one takes a second."""
+    with crew():
+        yield
 
 
 @pytest.fixture
