@@ -6,7 +6,7 @@ rejects none, so it is no verb's work. Kinds that need counts take its two steps
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -25,12 +25,14 @@ from corpuskit.kernels.words import normalise, split
 from corpuskit.settings import setting
 from corpuskit.stage import Chain, Split, Stage, Step, Task, dataset_input, document_tasks
 
-__all__ = ["PAIRS", "WORDS", "Counts", "Tally", "Totals", "count_pairs", "count_words"]
+__all__ = ["PAIRS", "WORDS", "Counts", "Tally", "Totals", "Words", "count_pairs", "count_words"]
 
 Unit = Literal["word", "pair"]
+Words = tuple[pa.LargeStringArray, npt.NDArray[np.int64]]
+"""The words of texts, one after the other, and where each text's begin."""
 
 WORDS = pa.schema([pa.field("word", pa.large_string(), nullable=False), pa.field("count", pa.int64())])
-"""A word, lower-case, and how often it occurs; no word has two rows."""
+"""A word, lower-case, and how often it occurs; no word has two rows. A count that is not known is null."""
 PAIRS = pa.schema(
     [
         pa.field("first", pa.large_string(), nullable=False),
@@ -95,14 +97,21 @@ class Tally(Stage):
 
     def run(self, task: Task) -> Iterator[Split]:
         """Count one part."""
-        count = count_words if self.unit == "word" else count_pairs
         held = _rows_of(self.unit).empty_table()
-        for batch in read_batches(task.inputs[0].path, columns=["text"]):
-            held = _added(held, pa.Table.from_batches([count(batch["text"])]))
+        for found in self.counted(task):
+            if isinstance(found, Split):
+                yield found
+                continue
+            held = _added(held, pa.Table.from_batches([found]))
             if len(held) > _HELD_ROWS:
                 yield from self._bucketed(held)
                 held = held.slice(0, 0)
         yield from self._bucketed(held)
+
+    def counted(self, task: Task) -> Iterable[pa.RecordBatch | Split]:
+        """Count some of a part at a time; a split among the counts, of rejects, is passed on as it is."""
+        count = count_words if self.unit == "word" else count_pairs
+        return (count(batch["text"]) for batch in read_batches(task.inputs[0].path, columns=["text"]))
 
     def _bucketed(self, held: pa.Table) -> Iterator[Split]:
         keys = [hash_strings(*buffers(held[name])) for name in held.column_names[:-1]]
@@ -137,30 +146,37 @@ class Totals(Stage):
         for table in _bucket(Dataset(task.inputs[0].path), task.work["bucket"]):
             total = _added(total, table.select(total.column_names))
         if self.min_count is not None:
-            total = total.filter(pc.greater_equal(total["count"], self.min_count))
+            total = total.filter(pc.fill_null(pc.greater_equal(total["count"], self.min_count), True))
         total = total.sort_by([(name, "ascending") for name in total.column_names[:-1]])
         yield from _splits(total, total.schema)
 
 
-def count_words(texts: pa.Array) -> pa.RecordBatch:
-    """Count the words of texts; rows as `WORDS`, in no order.
+def _normalised(texts: pa.Array) -> Words:
+    data, offsets = normalise(*buffers(texts))
+    words = split(data, offsets)
+    bounds = np.concatenate([[0], np.cumsum(words.ends - words.starts)])
+    return strings(data[data != ord(" ")], bounds), words.offsets
+
+
+def count_words(texts: pa.Array, words: Callable[[pa.Array], Words] = _normalised) -> pa.RecordBatch:
+    """Count the words of texts; rows as `WORDS`, in no order. `words` may find others than normalised words.
 
     >>> count_words(pa.array(["To be, or not to BE", None])).to_pylist()[:2]
     [{'word': 'to', 'count': 2}, {'word': 'be', 'count': 2}]
     """
-    found = _words(texts)[0].value_counts()
+    found = words(texts)[0].value_counts()
     counts = found.field("counts").cast(pa.int64())
     return pa.RecordBatch.from_arrays([found.field("values"), counts], schema=WORDS)
 
 
-def count_pairs(texts: pa.Array) -> pa.RecordBatch:
+def count_pairs(texts: pa.Array, words: Callable[[pa.Array], Words] = _normalised) -> pa.RecordBatch:
     """Count the pairs of words in a row within each text; rows as `PAIRS`, in no order.
 
     >>> count_pairs(pa.array(["a b a b", "c a"])).filter(pa.array([True, True, False])).to_pylist()
     [{'first': 'a', 'second': 'b', 'count': 2}, {'first': 'b', 'second': 'a', 'count': 1}]
     """
-    words, offsets = _words(texts)
-    encoded = words.dictionary_encode()
+    found, offsets = words(texts)
+    encoded = found.dictionary_encode()
     codes = np.asarray(encoded.indices).astype(np.int64)
     joined = np.ones(max(0, len(codes) - 1), bool)
     ends = offsets[1:-1]
@@ -168,14 +184,6 @@ def count_pairs(texts: pa.Array) -> pa.RecordBatch:
     keys, counts = np.unique((codes[:-1] << 32 | codes[1:])[joined], return_counts=True)
     columns = [encoded.dictionary.take(pa.array(half)) for half in (keys >> 32, keys & 0xFFFFFFFF)]
     return pa.RecordBatch.from_arrays([*columns, pa.array(counts, pa.int64())], schema=PAIRS)
-
-
-def _words(texts: pa.Array) -> tuple[pa.LargeStringArray, npt.NDArray[np.int64]]:
-    """Return the normalised words of texts, one after the other, and where each text's begin."""
-    data, offsets = normalise(*buffers(texts))
-    words = split(data, offsets)
-    bounds = np.concatenate([[0], np.cumsum(words.ends - words.starts)])
-    return strings(data[data != ord(" ")], bounds), words.offsets
 
 
 def _rows_of(unit: Unit) -> pa.Schema:

@@ -14,14 +14,14 @@ import pyarrow.compute as pc
 from corpuskit import settings
 from corpuskit.dataset import Dataset, read_batches
 from corpuskit.document import reject_rows
-from corpuskit.errors import InputError
+from corpuskit.errors import InputError, UsageError
 from corpuskit.kernels.hashing import Hashes
 from corpuskit.kernels.search import Found, Trie, separated_hashes
 from corpuskit.kernels.utf8 import Offsets, buffers
 from corpuskit.kernels.words import normalised_word_hashes
 from corpuskit.stage import Split, Stage, Task, document_tasks
 
-__all__ = ["MATCHED", "Compat", "Match", "Matcher"]
+__all__ = ["MATCHED", "Compat", "Match", "Matcher", "spaced"]
 
 Compat = Literal["metaclip"]
 
@@ -45,20 +45,29 @@ class Match(Stage):
 
     name: ClassVar[str] = "crawl.images.match"
 
-    pool: str = settings.setting("", "pairs to choose from", content=False)
+    pool: str | None = settings.setting(
+        None, "pairs to choose from  [default: the first source]", content=False
+    )
     compat: Compat | None = settings.setting(None, "match as another system does, flaws and all")
 
     def content(self) -> Mapping[str, str]:
         """Return what identifies the pool."""
-        return {"pool": Dataset(self.pool).sha256}
+        return {} if self.pool is None else {"pool": Dataset(self.pool).sha256}
 
     def writes(self, schema: pa.Schema) -> pa.Schema:
         """Add the numbers of the queries."""
         return schema.append(MATCHED)
 
     def plan(self, *sources: str) -> list[Task]:
-        """Plan one task per part of the pool; the source is the query list."""
-        return document_tasks(self.pool, beside=sources)
+        """Plan one task per part of the pool; the last source is the query list.
+
+        Raises:
+            UsageError: There are several query lists.
+        """
+        pool, *queries = sources if self.pool is None else (self.pool, *sources)
+        if len(queries) != 1:
+            raise UsageError(f"images are chosen by one query list, not {len(queries)}", fix="name one")
+        return document_tasks(pool, beside=queries)
 
     def run(self, task: Task) -> Iterator[Split]:
         """Look for the queries in every text."""
@@ -73,6 +82,16 @@ class Match(Stage):
             none = pa.array(np.flatnonzero(counts == 0))
             rejected = reject_rows(batch, "crawl.images", "images.unmatched", none)
             yield Split(whole.filter(pa.array(counts > 0)), rejected, batch)
+
+
+def spaced(texts: pa.Array) -> pa.Array:
+    r"""Give each mark a space on both sides, and make breaks spaces, as MetaCLIP does; null becomes empty.
+
+    >>> spaced(pa.array(["St. Louis,\tMO", None])).to_pylist()
+    ['St .  Louis ,  MO', '']
+    """
+    found = pc.replace_substring_regex(pc.fill_null(texts, ""), _BREAKS, " ")
+    return pc.replace_substring_regex(found, _MARKS, r" \1 ")
 
 
 class Matcher:
@@ -93,9 +112,7 @@ class Matcher:
         """Find the queries in some texts; a null text holds none."""
         if not self._compat:
             return self.trie.find(*self._words(texts))
-        spaced = pc.replace_substring_regex(pc.fill_null(texts, ""), _BREAKS, " ")
-        spaced = pc.replace_substring_regex(spaced, _MARKS, r" \1 ")
-        return self.trie.find(*separated_hashes(*buffers(spaced)))
+        return self.trie.find(*separated_hashes(*buffers(spaced(texts))))
 
     @staticmethod
     def _words(texts: pa.Array) -> tuple[Hashes, Offsets]:
