@@ -250,9 +250,12 @@ def sweep_temporary(folder: str) -> None:
 def lock(folder: str) -> Iterator[None]:
     """Hold the lock of a target while the block runs; the lock dies with its holder.
 
+    A folder that was made for the lock goes again where the block fails and has put nothing into it.
+
     Raises:
         TryLater: Another run holds it.
     """
+    made = not exists(folder)
     if is_url(folder):
         name = hashlib.blake2b(folder.encode(), digest_size=16).hexdigest()
         path = Path(tempfile.gettempdir()) / f"corpuskit-{name}.lock"
@@ -262,11 +265,26 @@ def lock(folder: str) -> Iterator[None]:
     with path.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            if not os.path.samestat(os.fstat(file.fileno()), path.stat()):  # removed by a run that failed
+                raise BlockingIOError
+        except (BlockingIOError, FileNotFoundError):
             raise TryLater(
                 f"another run is writing {folder}", fix="wait for it to end, then run again"
             ) from None
-        yield
+        try:
+            yield
+        except BaseException:
+            if made and not is_url(folder):
+                _remove_empty(path)
+            raise
+
+
+def _remove_empty(lock: Path) -> None:
+    """Remove a folder that holds nothing but its lock, before the lock is let go."""
+    if [name.name for name in lock.parent.iterdir()] == [lock.name]:
+        lock.unlink()
+        with contextlib.suppress(OSError):  # somebody has just written there
+            lock.parent.rmdir()
 
 
 def file_name(path: str) -> str:

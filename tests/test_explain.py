@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import json
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +17,10 @@ from passes import LINES, Replace, Short, build
 
 from corpuskit.crawl.warc import Warc
 from corpuskit.dataset import Dataset
+from corpuskit.dedup.exact import Exact
+from corpuskit.dedup.lines import Lines
+from corpuskit.dedup.minhash import MinHash
+from corpuskit.dedup.substring import Substring
 from corpuskit.document import document_id
 from corpuskit.engine import Options, run
 from corpuskit.errors import InputError
@@ -261,3 +267,31 @@ def test_text_of_a_pass_is_extracted_again_from_the_archive(compress: bool, tmp_
     gone = explain(made.path, "https://bridges/3")
     assert only(gone).text is None
     assert "put it back" in gone.text()
+
+
+@pytest.mark.parametrize("make", [Exact, MinHash, Lines, functools.partial(Substring, length=4)])
+def test_the_twin_of_an_earlier_night_has_its_url_from_the_index(tmp_path: Path, make: Any) -> None:
+    text = "the same four words and some more of them"
+    for number, name in enumerate(("monday", "tuesday")):
+        extra = "" if make in (Exact, MinHash) or not number else "\nbut this is new"
+        batch = documents([text + extra], id=[f"{number:032x}"], url=[f"https://{name}/page"])
+        source = write_dataset(tmp_path / name, batch)
+        made = make(index=str(tmp_path / "seen"))
+        target = run(made, source, str(tmp_path / "out" / name), options=Options(workers=1))
+    shutil.rmtree(tmp_path / "monday")
+    shutil.rmtree(tmp_path / "out" / "monday")
+    found = explain(target.path, f"{1:032x}")
+    last = only(found).verdicts[-1]
+    (told,) = [item.twin for item in (*last.reasons, *last.cuts)]
+    assert told == Twin(f"{0:032x}", "https://monday/page")
+    assert f"twin {0:032x}  https://monday/page" in found.text()
+    shutil.rmtree(tmp_path / "seen")
+    assert f"twin {0:032x}\n" in explain(target.path, f"{1:032x}").text() + "\n"
+
+
+def test_the_twin_in_a_reference_is_found_there(tmp_path: Path) -> None:
+    reference = write_dataset(tmp_path / "reference", documents(["same"], id=["a"], url=["https://known/"]))
+    source = write_dataset(tmp_path / "in", documents(["same"], id=["b"], url=["https://new/"]))
+    made = run(Exact(against=(reference,)), source, str(tmp_path / "out"), options=Options(workers=1))
+    (reason,) = only(explain(made.path, "b")).verdicts[-1].reasons
+    assert reason.twin == Twin("a", "https://known/", "test.warc@0", "same")

@@ -81,3 +81,21 @@ def test_fields_describe_themselves() -> None:
         "strict": (bool, False, (), False),
         "memory": (int, False, (), False),
     }
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A setting that is a word of Python."""
+
+    from_: str | None = setting(None, "Where from.")
+    size: int = setting(1, "How much.")
+
+
+def test_a_word_of_python_is_a_setting_without_the_underscore_that_its_attribute_has() -> None:
+    assert [field.name for field in settings.fields(Reader)] == ["from", "size"]
+    reader = settings.from_mapping(Reader, {"from": "here"}, "test")
+    assert reader == Reader("here") and settings.to_mapping(reader) == {"from": "here", "size": 1}
+    assert settings.passed_on(Reader, reader) == reader
+    with pytest.raises(UsageError, match="no setting 'form'") as error:
+        settings.from_mapping(Reader, {"form": "here"}, "test")
+    assert error.value.fix == "did you mean 'from'?"

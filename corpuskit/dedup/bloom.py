@@ -23,7 +23,7 @@ from corpuskit.kernels.ngrams import ngram_hashes
 from corpuskit.kernels.utf8 import Bytes, Offsets, buffers
 from corpuskit.kernels.words import normalised_word_hashes
 
-__all__ = ["MAGIC", "Header", "NgramFilter", "grams_of", "in_shard"]
+__all__ = ["MAGIC", "PROBES", "Header", "NgramFilter", "grams_of", "in_shard"]
 
 Flags = npt.NDArray[np.bool_]
 

@@ -19,10 +19,10 @@ from corpuskit.dedup.evaluation import BYTES_A_BYTE, Evaluation, evaluation
 from corpuskit.dedup.numbering import numbered_tasks, read_between
 from corpuskit.dedup.pieces import Pieces, pieces_of
 from corpuskit.document import empty_rejects, reject_rows
-from corpuskit.errors import DoesNotFit, UsageError
+from corpuskit.errors import UsageError
 from corpuskit.kernels.spans import gathered, united, widened
 from corpuskit.kernels.utf8 import buffers, strings
-from corpuskit.stage import Chain, Split, Stage, Step, Task, dataset_input
+from corpuskit.stage import Answer, Chain, Split, Stage, Step, Task, check_memory, dataset_input
 
 __all__ = ["Contamination", "text"]
 
@@ -115,6 +115,16 @@ class Contamination(Chain):
         data = json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
         files.write_bytes(files.join(dataset.path, REPORT_NAME), data.encode())
 
+    def answers(self, dataset: Dataset) -> Answer:
+        """Return the report of each evaluation set."""
+        report = _report(dataset)
+        return Answer(report_text(report), report)
+
+
+def _report(dataset: Dataset) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(files.read_bytes(files.join(dataset.path, REPORT_NAME)))
+    return told
+
 
 def _found(dataset: Dataset) -> dict[str, str]:
     """Return the examples that cuts name, each with the first document that was cut for it."""
@@ -134,7 +144,7 @@ def text(dataset: Dataset) -> str:
     Raises:
         FileNotFoundError: The dataset is not one that `dedup contamination` wrote.
     """
-    return report_text(json.loads(files.read_bytes(files.join(dataset.path, REPORT_NAME))))
+    return report_text(_report(dataset))
 
 
 def _memory_needed(sets: Sequence[str]) -> int:
@@ -179,11 +189,7 @@ class Matches(Stage):
             raise UsageError(
                 "there is no evaluation set", fix="corpuskit dedup contamination TRAIN EVAL... TARGET"
             )
-        if (needed := _memory_needed(sets)) > self.memory:
-            raise DoesNotFit(
-                f"evaluation sets need {needed >> 20:,} MiB a worker, which has {self.memory >> 20:,}",
-                fix=f"give it --memory {(needed >> 20) + 1}MiB, or fewer sets at a time",
-            )
+        check_memory("dedup.contamination", _memory_needed(sets), self.memory)
         tasks = numbered_tasks(train, beside=sets)
         if self.ngram is not None:
             check_no_images(tasks)

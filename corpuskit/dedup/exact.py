@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -17,19 +17,18 @@ from corpuskit.dedup.index import (
     AGAINST_HELP,
     INDEX_HELP,
     Generations,
+    Indexed,
     before,
     check_keep_first,
-    check_published,
-    identities,
     numbered,
     old_batches,
     reference_rank,
     reference_tasks,
 )
 from corpuskit.dedup.numbering import (
+    among,
     bucket_bits,
     bucket_rows,
-    check_memory,
     ids_of,
     in_bucket,
     numbered_batches,
@@ -44,7 +43,7 @@ from corpuskit.dedup.survivors import (
 )
 from corpuskit.kernels.utf8 import buffers
 from corpuskit.kernels.words import normalised_word_hashes
-from corpuskit.stage import Chain, Split, Stage, Step, Task, dataset_input
+from corpuskit.stage import Split, Stage, Step, Task, check_memory, dataset_input
 
 __all__ = ["Exact", "keys"]
 
@@ -60,7 +59,7 @@ RECORD_BYTES = 64
 
 
 @dataclass(frozen=True)
-class Exact(Chain):
+class Exact(Indexed):
     """Drops documents whose text, normalised words or url another document has too.
 
     text: the same bytes. normalised: the same lower-case alphanumeric words in the same order. url: the same
@@ -74,7 +73,7 @@ class Exact(Chain):
     With an `index`, so does what equals a document of an earlier run; its twin is the one that stayed then.
 
     Steps: keys (a hash for every document), groups (equal hashes), survivors (drops the others); with an
-    index, generations (what there is) before them and remember (adds to it) among them.
+    index, generations (what there is) before them and remember (adds to it) after them.
 
     >>> Exact(key="url", keep="newest").steps()[-1].stage.rule
     'exact.url'
@@ -97,17 +96,9 @@ class Exact(Chain):
         """What an index must have been made with."""
         return (f"kind={self.name}", f"key={self.key}")
 
-    def content(self) -> dict[str, str]:
-        """Return what identifies the references, and whether there is an index."""
-        return identities(self.against, self.index, self.made_with)
-
-    def locks(self) -> tuple[str, ...]:
-        """Name the index."""
-        return () if self.index is None else (self.index,)
-
-    def finish(self, dataset: Dataset) -> None:
-        """Check that the index knows the documents, where there is one."""
-        check_published(self.index, dataset)
+    def memory_needed(self, *sources: str) -> int:
+        """Return about what a worker needs for a bucket of keys."""
+        return _memory_needed((*self.against, *sources))
 
     def steps(self) -> tuple[Step, ...]:
         """List the steps: keys, groups, survivors; and those of the index."""
@@ -118,12 +109,16 @@ class Exact(Chain):
             return keys, Step(groups, steps=(0,), sources=True), Step(last, steps=(1,), sources=True)
         remember = Remember(self.index, self.made_with, ("high", "low"))
         return (
-            keys,
             Step(Generations(self.index), sources=True),
-            Step(groups, steps=(0, 1), sources=True),
-            Step(remember, steps=(0, 2), sources=True),
+            keys,
+            Step(groups, steps=(1, 0), sources=True),
+            Step(remember, steps=(1, 2), sources=True),
             Step(last, steps=(2,), sources=True),
         )
+
+
+def _memory_needed(sources: Sequence[str]) -> int:
+    return bucket_rows(sum(Dataset(source).rows for source in sources)) * RECORD_BYTES
 
 
 @dataclass(frozen=True)
@@ -148,8 +143,7 @@ class Keys(Stage):
             DoesNotFit: A bucket of keys would take more than the memory there is.
             UsageError: The policy's signal is not in the documents.
         """
-        rows = sum(Dataset(source).rows for source in (*self.against, *sources))
-        check_memory(bucket_rows(rows) * RECORD_BYTES, self.memory, rows, Exact.name)
+        check_memory(Exact.name, _memory_needed((*self.against, *sources)), self.memory)
         return reference_tasks(self.against, sources, self.keep)
 
     def run(self, task: Task) -> Iterator[Split]:
@@ -262,10 +256,10 @@ class Groups(Stage):
             found["high"].append(high[rows])
             found["low"].append(low[rows])
             found["rank"].append(batch["rank"].to_numpy(zero_copy_only=False)[rows])
-        wanted = np.unique(np.concatenate(found["high"]))
+        wanted = np.sort(np.concatenate(found["high"]))
         old = task.inputs[1 + len(self.against) :][: task.work["generations"]]
         for first, batch in old_batches([item.path for item in old], task.work, ["high", "low"]):
-            rows = np.flatnonzero(np.isin(batch["high"].to_numpy(), wanted))
+            rows = np.flatnonzero(among(batch["high"].to_numpy(), wanted))
             numbers.append(rows + first)
             for name in ("high", "low"):
                 found[name].append(batch[name].to_numpy()[rows])

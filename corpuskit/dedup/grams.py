@@ -20,21 +20,21 @@ import pyarrow.parquet as pq
 from corpuskit import settings
 from corpuskit.dataset import ROW_GROUPS_BY, Dataset, read_batches
 from corpuskit.dedup.bloom import Flags, grams_of
-from corpuskit.dedup.numbering import numbered_tasks
+from corpuskit.dedup.numbering import distinct, numbered_tasks
 from corpuskit.dedup.references import PybloomFilters, datasets, identities
-from corpuskit.errors import DoesNotFit, UsageError
+from corpuskit.errors import UsageError
 from corpuskit.kernels.bloom import sizing
 from corpuskit.kernels.hashing import Hashes
 from corpuskit.kernels.utf8 import Bytes, Offsets, buffers
-from corpuskit.stage import Split, Stage, Task
+from corpuskit.stage import Split, Stage, Task, check_memory
 
 __all__ = [
     "GRAMS",
     "Grams",
     "Unit",
     "Units",
-    "check_memory",
     "filter_bytes",
+    "gram_count",
     "paragraphs",
     "shard_bits",
     "shard_counts",
@@ -65,6 +65,11 @@ BYTES_A_WORD = 6
 """What a word and its space take in English, and two letters in Chinese: to guess before counting."""
 
 
+def gram_count(sources: Sequence[str]) -> int:
+    """Guess how many n-grams there are, from the bytes of text alone."""
+    return text_bytes(sources) // BYTES_A_WORD
+
+
 def text_bytes(sources: Sequence[str]) -> int:
     """Add up the text of datasets, as their manifests say."""
     return sum(part.text_bytes for source in sources for part in Dataset(source).parts)
@@ -72,28 +77,12 @@ def text_bytes(sources: Sequence[str]) -> int:
 
 def shard_bits(sources: Sequence[str]) -> int:
     """Return how many leading bits of a hash choose a shard, from the bytes of text alone."""
-    grams = text_bytes(sources) // BYTES_A_WORD
-    return min(MOST_BITS, max(0, (grams - 1) // SHARD_GRAMS).bit_length())
+    return min(MOST_BITS, max(0, (gram_count(sources) - 1) // SHARD_GRAMS).bit_length())
 
 
 def filter_bytes(sources: Sequence[str], rate: float) -> int:
     """Return about how many bytes the filter of one shard takes, which is what one worker needs."""
-    grams = text_bytes(sources) // BYTES_A_WORD
-    return sizing(grams >> shard_bits(sources), rate).table_bytes
-
-
-def check_memory(kind: str, needed: int, memory: int) -> None:
-    """Stop before the work begins where a filter cannot fit.
-
-    Raises:
-        DoesNotFit: `needed` bytes are more than `memory`.
-    """
-    if needed > memory:
-        raise DoesNotFit(
-            f"{kind} needs {needed / 2**20:,.0f} MiB a worker for its filter, "
-            f"and may use {memory / 2**20:,.0f} MiB",
-            fix=f"give it --memory {-(-needed >> 20)}MiB, a higher --rate, or fewer documents at a time",
-        )
+    return sizing(gram_count(sources) >> shard_bits(sources), rate).table_bytes
 
 
 def paragraphs(data: Bytes, offsets: Offsets) -> tuple[Offsets, Numbers]:
@@ -109,7 +98,7 @@ def paragraphs(data: Bytes, offsets: Offsets) -> tuple[Offsets, Numbers]:
     """
     first = int(offsets[0])
     breaks = np.flatnonzero(data[first : int(offsets[-1])] == 10) + first + 1
-    bounds = np.unique(np.concatenate([offsets, breaks]))
+    bounds = distinct(np.concatenate([offsets, breaks]))
     return bounds, np.searchsorted(offsets, bounds[:-1], side="right") - 1
 
 

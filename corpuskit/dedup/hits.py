@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from corpuskit.dataset import Dataset, read_batches
 from corpuskit.dedup.bloom import grams_of
+from corpuskit.dedup.numbering import distinct
 from corpuskit.document import SCHEMA
 from corpuskit.kernels.hashing import Hashes
 from corpuskit.kernels.utf8 import Offsets, buffers, strings
@@ -110,7 +111,7 @@ class Locate(Stage):
 
 def _sorted_hashes(dataset: str, column: str) -> Hashes:
     found = [batch[column].to_numpy() for batch in Dataset(dataset).batches([column])]
-    return np.unique(np.concatenate([np.zeros(0, np.uint64), *found]))
+    return distinct(np.concatenate([np.zeros(0, np.uint64), *found]))
 
 
 def _matches(hashes: Hashes, wanted: Hashes) -> tuple[Numbers, Numbers]:

@@ -25,27 +25,31 @@ from corpuskit import files, settings
 from corpuskit.dataset import Dataset
 from corpuskit.dedup.survivors import columns_read
 from corpuskit.errors import InputError, TargetError, UsageError
-from corpuskit.stage import Split, Stage, Task, dataset_input, document_tasks
+from corpuskit.stage import Chain, Split, Stage, Task, dataset_input, document_tasks
 
 __all__ = [
     "AGAINST_HELP",
     "INDEX_HELP",
     "Before",
+    "Generation",
     "Generations",
+    "Indexed",
     "batch_key",
     "before",
     "check_keep_first",
-    "check_published",
+    "generations",
     "identities",
     "numbered",
     "old_batches",
+    "opened",
     "publish",
     "reference_rank",
     "reference_tasks",
+    "rows_of",
 ]
 
 AGAINST_HELP = "references: datasets whose rows are compared with, never dropped and never written"
-INDEX_HELP = "folder that keeps what was seen, for the runs after this one; only with keep first"
+INDEX_HELP = "folder that keeps what was seen, for the runs after this one"
 
 Numbers = npt.NDArray[np.int64]
 
@@ -71,11 +75,33 @@ class Before(NamedTuple):
 def before(against: Sequence[str], index: str | None, pinned: Sequence[str]) -> Before:
     """Say what comes before the documents; `pinned` holds the dataset that `Generations` wrote, if any."""
     references = sum(Dataset(path).rows for path in against)
-    if index is None:
-        return Before(references, 0, ())
-    names = Dataset(pinned[0]).table()["generation"].to_pylist()
-    paths = tuple(files.join(index, name) for name in names)
+    paths = generations(index, pinned)
     return Before(references, sum(Dataset(path).rows for path in paths), paths)
+
+
+def generations(index: str | None, pinned: Sequence[str]) -> tuple[str, ...]:
+    """List the generations that a batch is compared with, as `Generations` wrote them; none without index."""
+    if index is None:
+        return ()
+    return tuple(files.join(index, name) for name in Dataset(pinned[0]).table()["generation"].to_pylist())
+
+
+def rows_of(index: str | None) -> int:
+    """Count what all generations of an index hold; 0 without one.
+
+    Raises:
+        TargetError: A generation is damaged.
+    """
+    return sum(dataset.rows for dataset in opened(index)) if index is not None else 0
+
+
+def opened(index: str) -> list[Dataset]:
+    """Open all generations of an index, in order.
+
+    Raises:
+        TargetError: A generation is damaged.
+    """
+    return [_opened(files.join(index, name)) for _, _, name in _listed(index)]
 
 
 def numbered(rows: Numbers, work: Mapping[str, int]) -> Numbers:
@@ -129,18 +155,62 @@ def check_keep_first(keep: str, index: str | None) -> None:
         raise UsageError(what, fix="use --keep first, or no --index")
 
 
-def identities(against: Sequence[str], index: str | None, made_with: Sequence[str]) -> dict[str, str]:
-    """Say what identifies references, wherever they lie, and that there is an index: for `content`.
+def identities(against: Sequence[str]) -> dict[str, str]:
+    """Say what identifies references, wherever they lie: for `content`.
 
     Raises:
         InputError: A reference is no finished dataset.
-        TargetError: The index was made with other settings, or is none.
     """
-    found = {f"against {place}": Dataset(path).sha256 for place, path in enumerate(against)}
-    if index is not None:
-        _check_header(index, made_with)
-        found["index"] = settings.digest([_FORMAT, *made_with])
-    return found
+    return {f"against {place}": Dataset(path).sha256 for place, path in enumerate(against)}
+
+
+class Indexed(Chain):
+    """A kind of dedup with the settings `against` and `index`: what all such kinds do alike."""
+
+    against: tuple[str, ...]
+    index: str | None
+
+    @property
+    def made_with(self) -> tuple[str, ...]:
+        """What an index must have been made with, each as KEY=VALUE."""
+        raise NotImplementedError(f"{self.name} keeps no index")
+
+    def references(self) -> dict[str, str]:
+        """Say what identifies the references."""
+        return identities(self.against)
+
+    def content(self) -> dict[str, str]:
+        """Return what identifies the references, and whether there is an index.
+
+        Raises:
+            InputError: A reference is not there.
+            TargetError: The index was made with other settings, or is none.
+        """
+        if self.index is None:
+            return self.references()
+        _check_header(self.index, self.made_with)
+        return {**self.references(), "index": settings.digest([_FORMAT, *self.made_with])}
+
+    def compares(self) -> tuple[str, ...]:
+        """Name the references and the index."""
+        return self.against if self.index is None else (*self.against, self.index)
+
+    def locks(self) -> tuple[str, ...]:
+        """Name the index."""
+        return () if self.index is None else (self.index,)
+
+    def finish(self, dataset: Dataset) -> None:
+        """Check that the index knows the documents, where there is one.
+
+        Raises:
+            TargetError: The run was finished with another index, and is not done again for this one.
+        """
+        if self.index is None:
+            return
+        batch = batch_key([source.get("manifest", "") for source in dataset.manifest["inputs"]])
+        if all(key != batch for _, key, _ in _listed(self.index)):
+            what = f"{self.index} does not know what {dataset.path} was made of: that run had another index"
+            raise TargetError(what, fix="name that index, or run it again with --force")
 
 
 def _check_header(index: str, made_with: Sequence[str]) -> None:
@@ -204,7 +274,12 @@ class Generations(Stage):
         return GENERATIONS
 
     def plan(self, *sources: str) -> list[Task]:
-        """Plan the one task; `sources` are the documents."""
+        """Plan the one task; `sources` are the documents.
+
+        Raises:
+            TargetError: A generation is damaged.
+        """
+        opened(self.index)  # raises
         return [Task(tuple(dataset_input(source) for source in sources), GENERATIONS)]
 
     def run(self, task: Task) -> Iterator[Split]:
@@ -214,6 +289,32 @@ class Generations(Stage):
         end = min((number for number, key, _ in listed if key == batch), default=None)
         names = [name for number, _, name in listed if end is None or number < end]
         yield Split(pa.RecordBatch.from_arrays([pa.array(names, pa.string())], schema=GENERATIONS))
+
+
+def _opened(generation: str) -> Dataset:
+    try:
+        found = Dataset(generation)
+        parts = [(found.path_of(part), part.file_bytes) for part in found.parts]
+        torn = [path for path, size in parts if not files.exists(path) or files.size(path) != size]
+        if not torn:
+            return found
+    except (InputError, KeyError, TypeError):
+        torn = [files.join(generation, "manifest.json")]
+    what = f"the index is damaged: {torn[0]} is not what was written there"
+    raise TargetError(what, fix="put it back, or choose another --index and run all batches again")
+
+
+@dataclass(frozen=True)
+class Generation(Stage):
+    """A step that writes a generation; its sources are two steps, then the documents."""
+
+    index: str = settings.setting("", "the index", content=False)
+    made_with: tuple[str, ...] = ()
+
+    def finish(self, dataset: Dataset) -> None:
+        """Add the generation to the index."""
+        manifests = [source["manifest"] for source in dataset.manifest["inputs"][2:]]
+        publish(self.index, self.made_with, dataset, manifests)
 
 
 def publish(index: str, made_with: Sequence[str], dataset: Dataset, manifests: Sequence[str]) -> None:
@@ -239,17 +340,3 @@ def publish(index: str, made_with: Sequence[str], dataset: Dataset, manifests: S
         files.commit(temporary, files.join(folder, part.path))
     manifest = files.read_bytes(files.join(dataset.path, "manifest.json"))
     files.write_bytes(files.join(folder, "manifest.json"), manifest)
-
-
-def check_published(index: str | None, dataset: Dataset) -> None:
-    """Check that an index knows the batch of a finished dataset; null asks for none.
-
-    Raises:
-        TargetError: It does not: the run was finished with another index, and is not done again for this one.
-    """
-    if index is None:
-        return
-    batch = batch_key([source.get("manifest", "") for source in dataset.manifest["inputs"]])
-    if all(key != batch for _, key, _ in _listed(index)):
-        what = f"{index} does not know what {dataset.path} was made of: that run had another index"
-        raise TargetError(what, fix="name that index, or run it again with --force")

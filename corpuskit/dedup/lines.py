@@ -7,17 +7,15 @@ from typing import ClassVar, Literal
 
 from corpuskit import settings
 from corpuskit.dedup.cutting import CutRepeats
-from corpuskit.dedup.repeats import Repeats
-from corpuskit.dedup.units import Unit
-from corpuskit.dedup.windows import Windows
+from corpuskit.dedup.index import INDEX_HELP
+from corpuskit.dedup.repeats import Repeating
 from corpuskit.errors import UsageError
-from corpuskit.stage import Chain, Step
 
 __all__ = ["Lines"]
 
 
 @dataclass(frozen=True)
-class Lines(Chain):
+class Lines(Repeating):
     """Keeps the first copy of each paragraph, line or span of sentences, and cuts the others.
 
     First is what comes first in the order of sources, parts, rows and text; `against` references come before
@@ -36,7 +34,11 @@ class Lines(Chain):
     white space after it goes with it; at the end of a text that before it. A document of which only white
     space is left goes as a whole, by the same rule.
 
-    Steps: windows (keys of units), repeats, cut.
+    With an `index`, what occurred in an earlier batch is cut too, and the twin is the document there. Runs in
+    turn cut what one run over all would.
+
+    Steps: windows (keys of units), repeats, cut; with an index, generations (what there is) before them, and
+    kept (what is new to it) after repeats.
 
     Source: Raffel et al. 2020 (C4), section 2.2: "we discarded all but one of any three-sentence span
     occurring more than once in the data set". Deviation: which one is kept is settled: the first.
@@ -55,22 +57,21 @@ class Lines(Chain):
     against: tuple[str, ...] = settings.setting(
         (), "datasets whose lines count as seen, and are never cut", content=False
     )
+    index: str | None = settings.setting(None, INDEX_HELP, content=False)
     memory: int = settings.setting(4 << 30, "most memory one worker may use", content=False)
 
     def __post_init__(self) -> None:
         if self.n < 1:
             raise UsageError(f"{self.name}: n is {self.n}", fix="at least 1 sentence")
 
-    def content(self) -> dict[str, str]:
-        """Return what identifies the references."""
-        return dict(self.steps()[0].stage.content())
+    @property
+    def made_with(self) -> tuple[str, ...]:
+        """What an index must have been made with."""
+        told = {"kind": self.name, "unit": self.unit, "n": self.cutter().n, "normalised": self.normalised}
+        return tuple(f"{key}={value}" for key, value in told.items())
 
-    def steps(self) -> tuple[Step, ...]:
-        """List the steps: windows, repeats, cut."""
-        unit: Unit = "sentence" if self.unit == "sentences" else self.unit
-        n = self.n if unit == "sentence" else 1
-        return (
-            Step(Windows(unit, n, self.normalised, self.against, self.memory), sources=True),
-            Step(Repeats(unit, n, self.against, self.memory), steps=(0,), sources=True),
-            Step(CutRepeats(self.name, unit, n, self.normalised), steps=(1,), sources=True),
-        )
+    def cutter(self) -> CutRepeats:
+        """Return the last step."""
+        if self.unit == "sentences":
+            return CutRepeats(self.name, "sentence", self.n, self.normalised)
+        return CutRepeats(self.name, self.unit, 1, self.normalised)

@@ -13,11 +13,11 @@ import pyarrow as pa
 from corpuskit import settings
 from corpuskit.dataset import Dataset
 from corpuskit.dedup.index import before, numbered, old_batches
-from corpuskit.dedup.numbering import BUCKET_ROWS, bucket_bits, check_memory, in_bucket, numbered_batches
+from corpuskit.dedup.numbering import BUCKET_ROWS, among, bucket_bits, in_bucket, numbered_batches
 from corpuskit.kernels import unionfind
-from corpuskit.stage import Split, Stage, Task, dataset_input
+from corpuskit.stage import Split, Stage, Task, check_memory, dataset_input
 
-__all__ = ["CANDIDATES", "Components", "Links", "components_bytes"]
+__all__ = ["CANDIDATES", "Components", "Links", "components_bytes", "in_links", "joined"]
 
 Numbers = npt.NDArray[np.int64]
 
@@ -98,10 +98,10 @@ def _bucket(task: Task, band: str) -> tuple[npt.NDArray[np.uint64], Numbers]:
         rows = np.flatnonzero(given & in_bucket(values, task.work["bucket"], task.work["bits"]))
         hashes.append(values[rows])
         numbers.append(numbered(rows + first, task.work))
-    wanted = np.unique(np.concatenate(hashes))
+    wanted = np.sort(np.concatenate(hashes))
     for first, batch in old_batches(generations, task.work, [band]):
         values = batch.column(0).to_numpy()
-        rows = np.flatnonzero(np.isin(values, wanted))
+        rows = np.flatnonzero(among(values, wanted))
         hashes.append(values[rows])
         numbers.append(rows + first)
     return np.concatenate(hashes), np.concatenate(numbers)
@@ -132,14 +132,14 @@ class Components(Stage):
         """
         known = before(self.against, self.index, sources[2:])
         rows = Dataset(sources[0]).rows + known.old
-        check_memory(components_bytes(rows), self.memory, rows, "dedup.minhash")
+        check_memory("dedup.minhash", components_bytes(rows), self.memory)
         inputs = tuple(dataset_input(path) for path in (*sources[:2], *known.generations))
         return [Task(inputs, CANDIDATES, {**known.work(), "rows": rows})]
 
     def run(self, task: Task) -> Iterator[Split]:
         """Join the links and write the candidates by number."""
-        parents = _join(task.work["rows"], Dataset(task.inputs[1].path))
-        linked = _linked(parents)
+        parents = joined(task.work["rows"], Dataset(task.inputs[1].path))
+        linked = in_links(parents)
         shift = max(0, len(parents).bit_length() - BIN_BITS)
         blocks = _blocks(task, parents, linked, shift)
         for numbers, batch in _rows(task, ["rank", "document"], ["survivor"]):
@@ -172,15 +172,16 @@ def components_bytes(rows: int) -> int:
     return unionfind.bytes_needed(rows) + rows
 
 
-def _join(rows: int, links: Dataset) -> unionfind.Parents:
+def joined(rows: int, *links: Dataset) -> unionfind.Parents:
+    """Return the smallest number that each is linked with, through the columns `first` and `second`."""
     parents = unionfind.singletons(rows)
-    for batch in links.batches():
+    for batch in (batch for dataset in links for batch in dataset.batches(["first", "second"])):
         unionfind.unite_pairs(parents, batch["first"].to_numpy(), batch["second"].to_numpy())
     return unionfind.roots(parents)
 
 
-def _linked(parents: unionfind.Parents) -> npt.NDArray[np.bool_]:
-    """Say which documents are linked to another."""
+def in_links(parents: unionfind.Parents) -> npt.NDArray[np.bool_]:
+    """Say which of the numbers are linked to another."""
     linked = np.zeros(len(parents), bool)
     step = 1 << 22
     for start in range(0, len(parents), step):

@@ -6,22 +6,28 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from corpuskit import settings
-from corpuskit.dataset import Dataset
 from corpuskit.dedup.clusters import Clusters, Shingles
 from corpuskit.dedup.index import (
     AGAINST_HELP,
     INDEX_HELP,
     Generations,
+    Indexed,
     check_keep_first,
-    check_published,
-    identities,
+    rows_of,
 )
 from corpuskit.dedup.links import Components, Links
 from corpuskit.dedup.remember import Remember
-from corpuskit.dedup.signatures import PERMUTATIONS, Signatures, band_names, shingles, signatures
+from corpuskit.dedup.signatures import (
+    PERMUTATIONS,
+    Signatures,
+    band_names,
+    memory_needed,
+    shingles,
+    signatures,
+)
 from corpuskit.dedup.survivors import KEEP_HELP, Survivors, check_keep
 from corpuskit.errors import UsageError
-from corpuskit.stage import Chain, Step
+from corpuskit.stage import Step
 
 __all__ = ["MinHash", "bands_and_rows", "chance_to_meet", "shingles", "signatures"]
 
@@ -30,7 +36,7 @@ RECALL = 0.92
 
 
 @dataclass(frozen=True)
-class MinHash(Chain):
+class MinHash(Indexed):
     """Drops near duplicates: documents in a cluster linked by Jaccard similarities of at least `threshold`.
 
     Documents are sets of shingles, runs of `ngram` normalised words; one of fewer words is one shingle, and
@@ -105,42 +111,31 @@ class MinHash(Chain):
         told = {"threshold": self.threshold, "ngram": self.ngram, "bands": bands, "rows": rows}
         return (f"kind={self.name}", *(f"{key}={value}" for key, value in told.items()), f"seed={self.seed}")
 
-    def content(self) -> dict[str, str]:
-        """Return what identifies the references, and whether there is an index."""
-        return identities(self.against, self.index, self.made_with)
-
-    def locks(self) -> tuple[str, ...]:
-        """Name the index."""
-        return () if self.index is None else (self.index,)
-
-    def finish(self, dataset: Dataset) -> None:
-        """Check that the index knows the documents, where there is one."""
-        check_published(self.index, dataset)
+    def memory_needed(self, *sources: str) -> int:
+        """Return about what a worker needs for the links of all documents, those of the index too."""
+        return memory_needed((*self.against, *sources), rows_of(self.index))
 
     def steps(self) -> tuple[Step, ...]:
         """List the steps: signatures, links, components, shingles (to verify), clusters, survivors."""
         bands, rows = self.shape
         bound = self.threshold if self.verify else None
         beside = (self.against, self.index)
-        first = Signatures(self.ngram, bands, rows, self.seed, self.keep, self.against, self.memory)
-        steps = [Step(first, sources=True)]
-        old: tuple[int, ...] = ()
-        if self.index is not None:
-            old = (1,)
-            steps.append(Step(Generations(self.index), sources=True))
-        links = len(steps)
-        steps.append(Step(Links(*beside), steps=(0, *old)))
-        steps.append(Step(Components(*beside, self.memory), steps=(0, links, *old)))
+        steps = [] if self.index is None else [Step(Generations(self.index), sources=True)]
+        old, first = tuple(range(len(steps))), len(steps)
+        signed = Signatures(self.ngram, bands, rows, self.seed, self.keep, self.against, self.memory)
+        steps.append(Step(signed, sources=True))
+        steps.append(Step(Links(*beside), steps=(first, *old)))
+        steps.append(Step(Components(*beside, self.memory), steps=(first, first + 1, *old)))
         if self.verify:
             verify = Shingles(self.ngram, tuple(band_names(bands)), *beside)
-            steps.append(Step(verify, steps=(0, links + 1, *old), sources=True))
+            steps.append(Step(verify, steps=(first, first + 2, *old), sources=True))
         clusters = len(steps)
         found = Clusters(self.keep, bound, *beside, self.memory)
         steps.append(Step(found, steps=(clusters - 1, *old)))
         if self.index is not None:
             hashes = (*band_names(bands), "content")
             remember = Remember(self.index, self.made_with, hashes, self.ngram)
-            steps.append(Step(remember, steps=(0, clusters), sources=True))
+            steps.append(Step(remember, steps=(first, clusters), sources=True))
         last = Survivors(self.name, "minhash.duplicate", bound)
         return (*steps, Step(last, steps=(clusters,), sources=True))
 

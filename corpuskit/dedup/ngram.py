@@ -14,7 +14,9 @@ import pyarrow.parquet as pq
 from corpuskit import settings
 from corpuskit.dataset import Dataset, read_batches
 from corpuskit.dedup.bloom import Header
+from corpuskit.dedup.fresh import Fresh, fresh_bytes
 from corpuskit.dedup.grams import Grams, Unit, filter_bytes, paragraphs
+from corpuskit.dedup.index import INDEX_HELP, Generations, Indexed
 from corpuskit.dedup.numbering import numbered_tasks
 from corpuskit.dedup.references import datasets, identities
 from corpuskit.dedup.seen import SEEN, Seen, check_kept
@@ -22,7 +24,7 @@ from corpuskit.document import IMAGES, empty_rejects, reject_rows
 from corpuskit.errors import UsageError
 from corpuskit.kernels.utf8 import Bytes, Offsets, buffers
 from corpuskit.kernels.words import normalised_word_hashes
-from corpuskit.stage import Chain, Split, Stage, Step, Task
+from corpuskit.stage import Split, Stage, Step, Task
 
 __all__ = ["Ngram"]
 
@@ -34,7 +36,7 @@ _ROWS_AT_ONCE = 4 << 20
 
 
 @dataclass(frozen=True)
-class Ngram(Chain):
+class Ngram(Indexed):
     """Drops documents, or cuts paragraphs, of whose n-grams at least the share `threshold` was seen before.
 
     An n-gram is seen if it occurs in a reference, or in an earlier document: in the order of sources, parts
@@ -47,7 +49,11 @@ class Ngram(Chain):
     cut paragraph is a span, without a value. A document of which only white space would be left goes as a
     whole. There is no `twin`: a Bloom filter cannot name one.
 
-    Steps: grams (hashes, divided into shards), seen (a Bloom filter for each shard), drop.
+    With an `index`, what earlier batches had is seen too. It keeps the hashes of n-grams, not a filter, and
+    they are compared exactly: runs in turn drop what one run over all would. `rate` then has no part.
+
+    Steps: grams (hashes, divided into shards), seen (a Bloom filter for each shard), drop. With an index,
+    generations (what there is) comes first, and fresh (n-grams that are new to it) before seen.
 
     Source: DCLM (arXiv:2406.11794), section on deduplication by Bloom filter: threshold .8 (bff). Deviations:
     n-grams have 8 words (DCLM: 13), the rate is 1e-8 (DCLM: .01); a share of just the threshold goes; units
@@ -67,6 +73,7 @@ class Ngram(Chain):
     against: tuple[str, ...] = settings.setting(
         (), "references: datasets, filters, or folders of filters", content=False
     )
+    index: str | None = settings.setting(None, INDEX_HELP, content=False)
     filters: str | None = settings.setting(
         None, "folder to keep the filters in, for a later --against", content=False
     )
@@ -77,27 +84,43 @@ class Ngram(Chain):
         if not 0 < self.threshold <= 1:
             raise UsageError(f"threshold is {self.threshold}", fix="a share above 0 and up to 1")
         Header(n=self.ngram, rate=self.rate, seed=self.seed)  # raises
+        if self.index is not None and self.filters is not None:
+            raise UsageError("an index keeps n-grams, not filters", fix="drop --filters, or --index")
 
-    def content(self) -> dict[str, str]:
-        """Return what identifies the references."""
+    @property
+    def made_with(self) -> tuple[str, ...]:
+        """What an index must have been made with."""
+        return (f"kind={self.name}", f"ngram={self.ngram}", f"unit={self.unit}")
+
+    def references(self) -> dict[str, str]:
+        """Say what identifies the references, filters among them."""
         return identities(self.against)
 
     def memory_needed(self, *sources: str) -> int:
-        """Return about how many bytes of filter one worker needs, before anything is read."""
-        return filter_bytes((*datasets(self.against), *sources), self.rate)
+        """Return about how many bytes one worker needs for a shard, before anything is read."""
+        read = (*datasets(self.against), *sources)
+        return filter_bytes(read, self.rate) if self.index is None else fresh_bytes(read)
 
     def finish(self, dataset: Dataset) -> None:
-        """Check that the filters were kept, where that was asked for."""
+        """Check that the filters were kept, where that was asked for, and that the index knows the batch."""
+        super().finish(dataset)
         check_kept(self.filters)
 
     def steps(self) -> tuple[Step, ...]:
-        """List the steps: grams, seen, drop."""
+        """List the steps: grams, seen, drop; and those of the index."""
         against, memory = self.against, self.memory
-        seen = Seen(self.ngram, self.rate, self.seed, against, self.filters, memory)
+        grams = Step(Grams(self.ngram, self.unit, self.rate, against, memory), sources=True)
+        shared = (self.ngram, self.rate, self.seed, against, self.filters)
+        drop = Drop(self.ngram, self.unit, self.threshold)
+        if self.index is None:
+            seen = Seen(*shared, memory=memory)
+            return grams, Step(seen, steps=(0,), sources=True), Step(drop, steps=(1,), sources=True)
         return (
-            Step(Grams(self.ngram, self.unit, self.rate, against, memory), sources=True),
-            Step(seen, steps=(0,), sources=True),
-            Step(Drop(self.ngram, self.unit, self.threshold), steps=(1,), sources=True),
+            Step(Generations(self.index), sources=True),
+            grams,
+            Step(Fresh(self.index, self.made_with, against, memory), steps=(1, 0), sources=True),
+            Step(Seen(*shared, indexed=True, memory=memory), steps=(1, 2), sources=True),
+            Step(drop, steps=(3,), sources=True),
         )
 
 

@@ -16,9 +16,11 @@ from corpuskit.dedup.bloom import Header, NgramFilter
 from corpuskit.dedup.examples import Examples, identities, named
 from corpuskit.dedup.grams import Grams, filter_bytes, shard_units
 from corpuskit.dedup.hits import Locate, Table
-from corpuskit.dedup.seen import check_kept, filter_path, header_of, shard_tasks
+from corpuskit.dedup.numbering import distinct
+from corpuskit.dedup.seen import check_kept, facts_of, filter_path, header_of, shard_tasks
 from corpuskit.errors import UsageError
-from corpuskit.stage import Chain, Split, Stage, Step, Task
+from corpuskit.kernels.bloom import sizing
+from corpuskit.stage import Answer, Chain, Split, Stage, Step, Task, check_memory
 
 __all__ = ["Overlap", "text"]
 
@@ -89,9 +91,15 @@ class Overlap(Chain):
     def finish(self, dataset: Dataset) -> None:
         """Write the table as JSON beside the dataset."""
         check_kept(self.filters)
-        told = {"ngram": self.ngram, "rate": self.rate, "sets": dataset.table().to_pylist()}
-        data = json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        data = json.dumps(self._told(dataset), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
         files.write_bytes(files.join(dataset.path, REPORT), data.encode())
+
+    def answers(self, dataset: Dataset) -> Answer:
+        """Return the table."""
+        return Answer(text(dataset), self._told(dataset))
+
+    def _told(self, dataset: Dataset) -> dict[str, Any]:
+        return {"ngram": self.ngram, "rate": self.rate, "sets": dataset.table().to_pylist()}
 
 
 @dataclass(frozen=True)
@@ -129,8 +137,15 @@ class Probe(Stage):
         return PROBED
 
     def plan(self, *sources: str) -> list[Task]:
-        """Plan one task per shard; `sources` are the n-grams, then the training documents."""
-        return shard_tasks(self.name, sources[0], sources[1:], self.rate, self.memory)
+        """Plan one task per shard; `sources` are the n-grams, then the training documents.
+
+        Raises:
+            DoesNotFit: A shard's filter takes more than the memory there is.
+        """
+        tasks = shard_tasks(sources[0], sources[1:])
+        most = max(task.work["grams"] for task in tasks)
+        check_memory("dedup.overlap", sizing(most, self.rate).table_bytes, self.memory)
+        return tasks
 
     def run(self, task: Task) -> Iterator[Split]:
         """Build the filter of one shard, or take the one that was kept, and ask it.
@@ -149,11 +164,10 @@ class Probe(Stage):
                 found.add_hashes(units.hashes[~examples])
             asked = units.hashes[examples]
             known.append(asked[found.contains(asked)])
-        if not standing:
-            found.measure()
-            if path is not None:
-                found.save(path)
-        yield Split(pa.RecordBatch.from_arrays([pa.array(np.unique(np.concatenate(known)))], schema=PROBED))
+        if path is not None and not standing:
+            found.save(path)
+        columns = [pa.array(distinct(np.concatenate(known)))]
+        yield Split(pa.RecordBatch.from_arrays(columns, schema=PROBED), facts=facts_of(found))
 
 
 def text(dataset: Dataset) -> str:
@@ -184,6 +198,6 @@ def _hit_lines(row: Mapping[str, Any]) -> list[str]:
         for line in (
             "",
             f"{row['set']} {hit['example']}: {hit['words']} words of {hit['url'] or hit['document']}",
-            f"  {hit['text'][:200]}",
+            f"  {' '.join(hit['text'][:200].split())}",
         )
     ]

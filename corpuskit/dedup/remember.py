@@ -12,14 +12,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpuskit import settings
 from corpuskit.dataset import Dataset, read_batches
-from corpuskit.dedup.index import publish
+from corpuskit.dedup.index import Generation
 from corpuskit.dedup.numbering import gather, numbered_tasks, read_between
 from corpuskit.dedup.signatures import shingles
 from corpuskit.dedup.survivors import DUPLICATES
 from corpuskit.kernels import minhash
-from corpuskit.stage import Split, Stage, Task
+from corpuskit.stage import Split, Task
 
 __all__ = ["FOUND", "Remember"]
 
@@ -39,7 +38,7 @@ _READ = pa.schema([("id", pa.string()), ("url", pa.string()), ("text", pa.large_
 
 
 @dataclass(frozen=True)
-class Remember(Stage):
+class Remember(Generation):
     """Writes the hashes of every document that says something new: a generation of an index.
 
     Beside the hashes: its `id` and `url`; `survivor`, the id of the document that stayed in its place, its
@@ -48,8 +47,6 @@ class Remember(Stage):
 
     name: ClassVar[str] = "dedup.remember"
 
-    index: str = settings.setting("", "the index", content=False)
-    made_with: tuple[str, ...] = ()
     hashes: tuple[str, ...] = ()
     ngram: int | None = None
 
@@ -104,11 +101,6 @@ class Remember(Stage):
         own, survivors = batch["id"].take(wanted), pa.array(ids, pa.string()).take(wanted)
         columns += [own, batch["url"].take(wanted), pc.coalesce(survivors, own)]
         return pa.RecordBatch.from_arrays(columns, schema=self.writes(batch.schema))
-
-    def finish(self, dataset: Dataset) -> None:
-        """Add the generation to the index."""
-        manifests = [source["manifest"] for source in dataset.manifest["inputs"][2:]]
-        publish(self.index, self.made_with, dataset, manifests)
 
 
 def _verdicts(found: pa.Table, first: int, rows: int) -> tuple[list[str | None], npt.NDArray[np.bool_]]:

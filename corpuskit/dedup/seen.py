@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -10,14 +11,15 @@ import numpy as np
 import pyarrow as pa
 
 from corpuskit import files, settings
-from corpuskit.dedup.bloom import Header, NgramFilter
-from corpuskit.dedup.grams import check_memory, shard_bits, shard_counts, shard_units
+from corpuskit.dedup.bloom import PROBES, Header, NgramFilter
+from corpuskit.dedup.fresh import GRAM_BYTES, FirstUnits, shard_between
+from corpuskit.dedup.grams import shard_bits, shard_counts, shard_units
 from corpuskit.dedup.references import SavedFilters, datasets, identities
 from corpuskit.errors import InputError, TargetError
 from corpuskit.kernels.bloom import sizing
-from corpuskit.stage import Split, Stage, Task, dataset_input
+from corpuskit.stage import Split, Stage, Task, check_memory, dataset_input
 
-__all__ = ["SEEN", "Seen", "check_kept", "filter_path", "header_of", "keep_filter", "shard_tasks"]
+__all__ = ["SEEN", "Seen", "check_kept", "facts_of", "filter_path", "header_of", "keep_filter", "shard_tasks"]
 
 SEEN = pa.schema(
     [
@@ -31,7 +33,10 @@ SEEN = pa.schema(
 
 @dataclass(frozen=True)
 class Seen(Stage):
-    """Counts the n-grams of each unit that an earlier unit or a reference has, a shard at a time."""
+    """Counts the n-grams of each unit that an earlier unit or a reference has, a shard at a time.
+
+    With an index, so does an earlier batch; then all hashes are compared, without a filter.
+    """
 
     name: ClassVar[str] = "dedup.ngram.seen"
 
@@ -40,6 +45,7 @@ class Seen(Stage):
     seed: int
     against: tuple[str, ...] = settings.setting((), "references", content=False)
     filters: str | None = settings.setting(None, "folder to keep the filters in", content=False)
+    indexed: bool = False
     memory: int = settings.setting(4 << 30, "most memory one worker may use", content=False)
 
     def content(self) -> dict[str, str]:
@@ -51,39 +57,56 @@ class Seen(Stage):
         return SEEN
 
     def plan(self, *sources: str) -> list[Task]:
-        """Plan one task per shard; `sources` are the n-grams, then the documents.
+        """Plan one task per shard; `sources` are the n-grams, new ones if indexed, then the documents.
 
         Raises:
-            DoesNotFit: A shard's filter takes more than the memory there is.
+            DoesNotFit: A shard takes more than the memory there is.
         """
-        documents = (*datasets(self.against), *sources[1:])
-        return shard_tasks(self.name, sources[0], documents, self.rate, self.memory)
+        grams, *documents = sources
+        fresh = tuple(dataset_input(documents.pop(0)) for _ in range(self.indexed))
+        tasks = shard_tasks(grams, (*datasets(self.against), *documents))
+        most = max(task.work["grams"] for task in tasks)
+        needed = most * GRAM_BYTES if self.indexed else sizing(most, self.rate).table_bytes
+        check_memory("dedup.ngram", needed, self.memory)
+        return [dataclasses.replace(task, inputs=task.inputs + fresh) for task in tasks]
 
     def run(self, task: Task) -> Iterator[Split]:
         """Take the units of one shard in order: count what is known of each, then add it."""
-        found = NgramFilter(header_of(task, self.n, self.rate, self.seed))
+        found = self._first_units(task) if self.indexed else NgramFilter(self._header(task))
         references = SavedFilters(self.against, self.n)
-        for units in shard_units(task.inputs[0].path, found.header.shard):
+        for units in shard_units(task.inputs[0].path, task.work["shard"]):
             known = units.known | found.add_units(units.hashes, units.bounds)
             known |= references.contains(units.hashes)
             counts = np.add.reduceat(known.astype(np.int64), units.bounds[:-1])
             rows = np.flatnonzero((counts > 0) & (units.numbers >= 0))
             columns = [pa.array(column[rows]) for column in (units.numbers, units.starts, counts)]
             yield Split(pa.RecordBatch.from_arrays(columns, schema=SEEN))
-        found.measure()
-        if self.filters is not None:
-            keep_filter(found, self.filters)
+        if isinstance(found, NgramFilter):
+            yield Split(pa.RecordBatch.from_pylist([], SEEN), facts=facts_of(found))
+            if self.filters is not None:
+                keep_filter(found, self.filters)
+
+    def _header(self, task: Task) -> Header:
+        return header_of(task, self.n, self.rate, self.seed)
+
+    def _first_units(self, task: Task) -> FirstUnits:
+        hashes = shard_between(task.inputs[-1].path, task.work["shard"], task.work["bits"])
+        return FirstUnits(np.concatenate([np.zeros(0, np.uint64), *hashes]))
 
 
-def shard_tasks(kind: str, grams: str, documents: Sequence[str], rate: float, memory: int) -> list[Task]:
-    """Plan one task per shard of the n-grams of some documents, knowing how many there are.
+def facts_of(found: NgramFilter) -> dict[str, int]:
+    """Measure a filter, and say what the manifest is to tell of it.
 
     Raises:
-        DoesNotFit: A shard's filter takes more than `memory`.
+        AssertionError: It errs more often than its rate allows.
     """
+    return {"filter ngrams": len(found), "filter probes": PROBES, "filter probes hit": found.measure()}
+
+
+def shard_tasks(grams: str, documents: Sequence[str]) -> list[Task]:
+    """Plan one task per shard of the n-grams of some documents, knowing how many there are."""
     bits = shard_bits(documents)
     counts = shard_counts(grams, bits)
-    check_memory(kind.rsplit(".", 1)[0], sizing(max(counts), rate).table_bytes, memory)
     inputs = tuple(dataset_input(path) for path in (grams, *documents))
     return [
         Task(inputs, SEEN, {"shard": shard, "bits": bits, "grams": count})

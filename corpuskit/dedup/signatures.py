@@ -14,14 +14,14 @@ from corpuskit import settings
 from corpuskit.dataset import Dataset, read_batches
 from corpuskit.dedup.index import reference_rank, reference_tasks
 from corpuskit.dedup.links import components_bytes
-from corpuskit.dedup.numbering import bucket_rows, check_memory
+from corpuskit.dedup.numbering import bucket_rows
 from corpuskit.dedup.survivors import ranks
 from corpuskit.kernels import minhash
 from corpuskit.kernels.hashing import Hashes
 from corpuskit.kernels.ngrams import ngram_hashes
 from corpuskit.kernels.utf8 import Offsets, buffers
 from corpuskit.kernels.words import normalised_word_hashes
-from corpuskit.stage import Split, Stage, Task
+from corpuskit.stage import Split, Stage, Task, check_memory
 
 __all__ = ["PERMUTATIONS", "Signatures", "band_names", "shingles", "signatures"]
 
@@ -95,6 +95,12 @@ _BESIDE = (
 )
 
 
+def memory_needed(sources: Sequence[str], old: int = 0) -> int:
+    """Return what a worker needs for the documents of some datasets and `old` ones of an index."""
+    rows = sum(Dataset(source).rows for source in sources)
+    return max(components_bytes(rows + old), bucket_rows(rows) * LINK_BYTES)
+
+
 @dataclass(frozen=True)
 class Signatures(Stage):
     """Writes the band hashes of every document, references first; null where it has no words.
@@ -125,9 +131,7 @@ class Signatures(Stage):
             DoesNotFit: The numbers of all documents, or a bucket of bands, take more than `memory`.
             UsageError: The policy's signal is not in the documents.
         """
-        rows = sum(Dataset(source).rows for source in (*self.against, *sources))
-        needed = max(components_bytes(rows), bucket_rows(rows) * LINK_BYTES)
-        check_memory(needed, self.memory, rows, "dedup.minhash")
+        check_memory("dedup.minhash", memory_needed((*self.against, *sources)), self.memory)
         return reference_tasks(self.against, sources, self.keep)
 
     def run(self, task: Task) -> Iterator[Split]:

@@ -7,16 +7,15 @@ from typing import ClassVar
 
 from corpuskit import settings
 from corpuskit.dedup.cutting import CutRepeats
-from corpuskit.dedup.repeats import Repeats
-from corpuskit.dedup.windows import Windows
+from corpuskit.dedup.index import INDEX_HELP
+from corpuskit.dedup.repeats import Repeating
 from corpuskit.errors import UsageError
-from corpuskit.stage import Chain, Step
 
 __all__ = ["Substring"]
 
 
 @dataclass(frozen=True)
-class Substring(Chain):
+class Substring(Repeating):
     """Cuts every run of at least `length` words that occurs earlier in the corpus.
 
     Earlier is the order of sources, parts, rows and text; `against` references come before everything and are
@@ -36,7 +35,12 @@ class Substring(Chain):
     before it. A document of which only white space is left goes as a whole, by the same rule; one that is cut
     to fewer than `min_left` characters by `substring.left`.
 
-    Steps: windows (keys of runs), repeats, cut.
+    With an `index`, what occurred in an earlier batch is cut too, and the twin is the document there. Runs in
+    turn cut what one run over all would. The index keeps the key of every distinct run: see docs/dedup.md for
+    what that takes.
+
+    Steps: windows (keys of runs), repeats, cut; with an index, generations (what there is) before them, and
+    kept (what is new to it) after repeats.
 
     Source: Lee et al. 2022 (arXiv:2107.06499), section 4.1: ExactSubstr, k = 50 tokens; Penedo et al. 2023
     (RefinedWeb), section 3.3. Deviations: tokens are words; one copy is kept; no suffix array.
@@ -54,6 +58,7 @@ class Substring(Chain):
     against: tuple[str, ...] = settings.setting(
         (), "datasets whose text counts as seen, and is never cut", content=False
     )
+    index: str | None = settings.setting(None, INDEX_HELP, content=False)
     memory: int = settings.setting(4 << 30, "most memory one worker may use", content=False)
 
     def __post_init__(self) -> None:
@@ -62,15 +67,11 @@ class Substring(Chain):
         if self.min_left is not None and self.min_left < 0:
             raise UsageError(f"{self.name}: min_left is {self.min_left}", fix="0 or more characters")
 
-    def content(self) -> dict[str, str]:
-        """Return what identifies the references."""
-        return dict(self.steps()[0].stage.content())
+    @property
+    def made_with(self) -> tuple[str, ...]:
+        """What an index must have been made with."""
+        return (f"kind={self.name}", f"length={self.length}")
 
-    def steps(self) -> tuple[Step, ...]:
-        """List the steps: windows, repeats, cut."""
-        length = self.length
-        return (
-            Step(Windows("word", length, False, self.against, self.memory), sources=True),
-            Step(Repeats("word", length, self.against, self.memory), steps=(0,), sources=True),
-            Step(CutRepeats(self.name, "word", length, False, self.min_left), steps=(1,), sources=True),
-        )
+    def cutter(self) -> CutRepeats:
+        """Return the last step."""
+        return CutRepeats(self.name, "word", self.length, False, self.min_left)

@@ -42,20 +42,17 @@ DUPLICATES = pa.schema(
 _BEST = "best:"
 
 
-def check_keep(keep: str) -> None:
-    """Check that a survivor policy is one there is.
+def check_keep(keep: str, *others: str) -> None:
+    """Check that a survivor policy is one there is, or one of `others`.
 
     Raises:
         UsageError: It is not.
 
     >>> check_keep("best:edu_score")
     """
-    if (
-        keep not in POLICIES[:3]
-        and keep != "none"
-        and not (keep.startswith(_BEST) and len(keep) > len(_BEST))
-    ):
-        raise UsageError(f"keep is {keep!r}", fix=suggest(keep, POLICIES))
+    best = keep.startswith(_BEST) and len(keep) > len(_BEST)
+    if keep not in (*POLICIES[:3], "none", *others) and not best:
+        raise UsageError(f"keep is {keep!r}", fix=suggest(keep, (*POLICIES, *others)))
 
 
 def columns_read(keep: str, schema: pa.Schema) -> list[str]:

@@ -12,24 +12,32 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from corpuskit import settings
-from corpuskit.dataset import ROW_GROUPS_BY, Dataset, cut, read_batches
+from corpuskit.dataset import ROW_GROUPS_BY, cut, read_batches
 from corpuskit.dedup.cutting import check_no_images
 from corpuskit.dedup.grams import text_bytes
+from corpuskit.dedup.index import identities
 from corpuskit.dedup.numbering import numbered_tasks
 from corpuskit.dedup.units import SLICE_BYTES, Unit, units_of, windows_of
-from corpuskit.errors import DoesNotFit
 from corpuskit.kernels.firstseen import ENTRY_BYTES
 from corpuskit.kernels.utf8 import buffers
-from corpuskit.stage import Split, Stage, Task
+from corpuskit.stage import Split, Stage, Task, check_memory
 
-__all__ = ["WINDOWS", "Windows", "shard_bits", "turns_and_room"]
+__all__ = [
+    "ANCHOR_BITS",
+    "WINDOWS",
+    "Windows",
+    "memory_needed",
+    "shard_bits",
+    "turns_and_room",
+    "worker_bytes",
+]
 
 Columns = list[npt.NDArray[np.generic]]
 
 WINDOWS = pa.schema(
     [
         pa.field("shard", pa.int16(), nullable=False),
-        pa.field("turn", pa.uint8(), nullable=False),
+        pa.field("anchor", pa.uint16(), nullable=False),
         pa.field("number", pa.int64(), nullable=False),
         pa.field("place", pa.int64(), nullable=False),
         pa.field("high", pa.uint64(), nullable=False),
@@ -37,14 +45,15 @@ WINDOWS = pa.schema(
     ],
     metadata={ROW_GROUPS_BY: b"shard"},
 )
-"""A row for every run of units: its shard, eight more bits of its anchor, the number of its document (below 0
-in a reference), the place of its first unit there, and both halves of its key."""
+"""A row for every run of units: its shard, the leading bits of its anchor, the number of its document (below
+0 in a reference), the place of its first unit there, and both halves of its key."""
 
 GROUP_BYTES = 8 << 20
 """The runs of so many bytes of text are sorted by shard together, a row group for each: fewer, and they are
 tiny; more, and they take more memory than all else."""
 SHARD_ROWS = 2 << 20
 """A shard has about this many runs."""
+ANCHOR_BITS = 16
 MOST_BITS = 8
 """There are at most 256 shards; beyond that they grow, and are taken in several turns."""
 UNIT_BYTES: dict[Unit, int] = {"word": 6, "line": 40, "sentence": 60, "paragraph": 100}
@@ -53,6 +62,10 @@ TABLE_ROWS = 8 << 20
 """The most keys in memory at a time: some 340 MB."""
 BASE_BYTES = 832 << 20
 """What a worker takes besides its table: the interpreter, its kernels, a batch and its keys."""
+INDEX_BYTES = 192 << 20
+"""What a worker takes more where there is an index: a row group of it, with its names."""
+KEPT_BYTES = 48
+"""What a key takes more then, while those that are new are written."""
 
 
 def shard_bits(sources: Sequence[str], unit: Unit) -> int:
@@ -61,24 +74,27 @@ def shard_bits(sources: Sequence[str], unit: Unit) -> int:
     return min(MOST_BITS, max(0, (rows - 1) // SHARD_ROWS).bit_length())
 
 
-def turns_and_room(rows: int, memory: int) -> tuple[int, int]:
+def turns_and_room(rows: int) -> tuple[int, int]:
     """Say in how many turns a shard is taken, and for how many keys each has room.
 
-    Raises:
-        DoesNotFit: A worker needs more than `memory`.
-
-    >>> turns_and_room(1_000_000, 4 << 30), turns_and_room(20_000_000, 4 << 30)
+    >>> turns_and_room(1_000_000), turns_and_room(20_000_000)
     ((1, 1062500), (4, 5312500))
     """
     turns = 1 << min(8, max(0, (rows - 1) // TABLE_ROWS).bit_length())
-    room = rows // turns * 17 // 16  # turns are not quite even
-    needed = BASE_BYTES + room * ENTRY_BYTES
-    if needed > memory:
-        raise DoesNotFit(
-            f"finding repeats needs {needed >> 20:,} MiB a worker and may use {memory >> 20:,} MiB",
-            fix=f"give it --memory {(needed >> 20) + 1}MiB",
-        )
-    return turns, room
+    return turns, rows // turns * 17 // 16  # turns are not quite even
+
+
+def worker_bytes(rows: int, *, indexed: bool) -> int:
+    """Return what a worker needs for a shard of so many runs."""
+    room = turns_and_room(rows)[1]
+    old = INDEX_BYTES + room * KEPT_BYTES if indexed else 0
+    return BASE_BYTES + room * ENTRY_BYTES + old
+
+
+def memory_needed(sources: Sequence[str], unit: Unit, *, indexed: bool) -> int:
+    """Return about what a worker needs for a shard of some datasets, before anything is read."""
+    rows = text_bytes(sources) // UNIT_BYTES[unit] >> shard_bits(sources, unit)
+    return worker_bytes(rows, indexed=indexed)
 
 
 @dataclass(frozen=True)
@@ -95,7 +111,7 @@ class Windows(Stage):
 
     def content(self) -> dict[str, str]:
         """Return what identifies the references."""
-        return {f"against {place}": Dataset(path).sha256 for place, path in enumerate(self.against)}
+        return identities(self.against)
 
     def writes(self, schema: pa.Schema) -> pa.Schema:
         """Say the schema of runs."""
@@ -110,7 +126,7 @@ class Windows(Stage):
         """
         read = (*self.against, *sources)
         bits = shard_bits(read, self.unit)
-        turns_and_room(text_bytes(read) // UNIT_BYTES[self.unit] >> bits, self.memory)  # raises
+        check_memory(self.name, memory_needed(read, self.unit, indexed=False), self.memory)
         tasks = []
         for paths, reference in ((self.against, True), (sources, False)):
             for task in numbered_tasks(*paths) if paths else []:
@@ -137,8 +153,8 @@ class Windows(Stage):
         numbers = ~(rows + first) if reference else rows + first
         places = np.arange(len(rows)) - found.offsets[rows]
         shards = (found.anchors >> np.uint64(64 - bits) if bits else 0 * found.anchors).astype(np.int16)
-        turns = (found.anchors >> np.uint64(56 - bits)).astype(np.uint8)
-        return [shards, turns, numbers, places, found.high, found.low]
+        anchors = (found.anchors >> np.uint64(64 - ANCHOR_BITS)).astype(np.uint16)
+        return [shards, anchors, numbers, places, found.high, found.low]
 
 
 def _by_shard(pieces: list[Columns]) -> pa.RecordBatch:

@@ -147,8 +147,15 @@ def _run_chain(
 ) -> Dataset:
     """Run a chain's steps one after the other, each into a folder of its own, the last into the target."""
     target.check(*label)
+    if not target.begun():  # what cannot be planned leaves no plan behind
+        chain.plan(*sources)
     target.begin(*label, None, None)
     work, steps, folders = files.join(target.path, "work"), chain.steps(), _step_folders(chain, target.path)
+    again = _reopened(steps, folders, sources)
+    if again is not None:
+        for path in (*folders[again + 1 : -1], work):
+            files.remove(path)
+        target.redo()
     stands = target.finished() and target.intact(verify=options.verify)
     if not stands or (files.exists(work) and any(_finishes(step.stage) for step in steps)):
         for step, folder in zip(steps[:-1], folders, strict=False):
@@ -163,6 +170,17 @@ def _run_chain(
             step.stage.finish(Dataset(folder))
     files.remove(work)
     return Dataset(target.path)
+
+
+def _reopened(steps: Sequence[Step], folders: Sequence[str], sources: tuple[str, ...]) -> int | None:
+    """Number the first kept step that is to be done again, which voids what came of it; null: none is."""
+    for number, (step, folder) in enumerate(zip(steps[:-1], folders, strict=False)):
+        if not step.kept or type(step.stage).reopens is Stage.reopens or not Target(folder).finished():
+            continue
+        stage = step.stage.placed(folder)
+        if any(stage.reopens(task) for task in stage.plan(*_inputs(step, folders, sources))):
+            return number
+    return None
 
 
 def _run_step(step: Step, inputs: tuple[str, ...], folder: str, options: Options) -> None:

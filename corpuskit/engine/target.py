@@ -193,6 +193,10 @@ class Target:
         with files.open_input(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest() == item.sha256  # type: ignore[arg-type]
 
+    def begun(self) -> bool:
+        """Say whether the plan stands."""
+        return files.exists(self._plan)
+
     def finished(self) -> bool:
         """Say whether the manifest stands."""
         return files.exists(files.join(self.path, "manifest.json"))
@@ -240,6 +244,15 @@ class Target:
         files.sweep_temporary(self.path)  # of workers that were killed meanwhile
         files.write_bytes(files.join(self.path, "manifest.json"), _json(manifest))
         return Dataset(self.path)
+
+    def redo(self) -> None:
+        """Remove what the tasks wrote, and the manifest; the plan and the steps stay."""
+        files.remove(files.join(self.path, "manifest.json"))
+        for marker in self._markers():
+            told = [marker["part"], marker["rejects"], *marker.get("files", [])]
+            for item in filter(None, told):
+                files.remove(files.join(self.path, item["path"]))
+        files.remove(files.join(self.path, "done"))
 
     def clear(self) -> None:
         """Remove what earlier runs wrote here; files that are not ours stay.

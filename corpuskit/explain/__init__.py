@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -147,39 +148,47 @@ def _verdicts(trail: _Trail, replay: Replay, twins: Mapping[str, Twin]) -> Itera
             dataset=trail.dataset.path,
             verdict=verdict,
             reasons=tuple(_reason(reject, twins) for reject in whole),
-            cuts=tuple(_cut(reject, replay.before(place) if cuts else None) for reject in cuts),
+            cuts=tuple(_cut(reject, replay.before(place) if cuts else None, twins) for reject in cuts),
         )
 
 
 def _reason(reject: Mapping[str, Any], twins: Mapping[str, Twin]) -> Reason:
-    twin = reject["twin"]
-    return Reason(
-        reject["rule"],
-        reject["value"],
-        reject["bound"],
-        None if twin is None else twins.get(twin, Twin(twin)),
-    )
+    return Reason(reject["rule"], reject["value"], reject["bound"], _twin(reject, twins))
 
 
-def _cut(reject: Mapping[str, Any], text: bytes | None) -> Cut:
-    start, end = reject["start"], reject["end"]
+def _cut(reject: Mapping[str, Any], text: bytes | None, twins: Mapping[str, Twin]) -> Cut:
+    start, end, twin = reject["start"], reject["end"], _twin(reject, twins)
     taken = None if text is None or end > len(text) else text[start:end].decode("utf-8", "replace")
-    return Cut(reject["rule"], start, end, int(reject["value"] or 0), taken)
+    named = None if twin is None else dataclasses.replace(twin, text=None)  # it holds this text, and more
+    return Cut(reject["rule"], start, end, int(reject["value"] or 0), taken, named)
+
+
+def _twin(reject: Mapping[str, Any], twins: Mapping[str, Twin]) -> Twin | None:
+    twin = reject["twin"]
+    return None if twin is None else twins.get(twin, Twin(twin))
 
 
 def _twins(trails: Iterable[_Trail]) -> dict[str, Twin]:
-    """Look up every twin that a reject names: as it came into the stage where that stands."""
+    """Look up every twin that a reject names: as it came into the stage where that stands.
+
+    Else it is a row of a reference, or a document that an index knows by its id and url alone.
+    """
     found: dict[str, Twin] = {}
     for trail in trails:
-        wanted = {reject["twin"] for reject in trail.rejects if reject["twin"] is not None} - set(found)
-        for dataset in (*trail.sources, trail.dataset):
-            missing = wanted - set(found)
-            for row in lookup.rows_of(dataset, missing) if missing else ():
-                if row.id in missing:
-                    columns = row.columns
-                    told = (columns.get(name) for name in ("url", "origin", "text"))
-                    found.setdefault(row.id, Twin(row.id, *told))
+        wanted = {reject["twin"] for reject in trail.rejects if reject["twin"] is not None}
+        for dataset in (*trail.sources, trail.dataset, *(lookup.beside(trail.dataset) if wanted else ())):
+            if missing := wanted - set(found):
+                found = {twin.id: twin for twin in _named(dataset, missing)} | found
     return found
+
+
+def _named(dataset: Dataset, ids: Collection[str]) -> Iterator[Twin]:
+    if "text" not in dataset.schema.names:
+        yield from (Twin(name, url) for name, url in lookup.urls_of(dataset, ids).items())
+        return
+    for row in lookup.rows_of(dataset, ids):
+        if row.id in ids:
+            yield Twin(row.id, *(row.columns.get(name) for name in ("url", "origin", "text")))
 
 
 def _unknown(dataset: Dataset, datasets: Iterable[Dataset], query: str) -> InputError:

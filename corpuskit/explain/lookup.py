@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import json
+import os
 import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -12,12 +15,27 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from corpuskit import files
 from corpuskit.dataset import Dataset, Part
+from corpuskit.dedup.index import opened
+from corpuskit.errors import CorpuskitError
 from corpuskit.funnel import upstream
 
-__all__ = ["Row", "ancestors", "family", "ids_with_url", "missing", "near", "rejects_of", "rows_of"]
+__all__ = [
+    "Row",
+    "ancestors",
+    "beside",
+    "family",
+    "ids_with_url",
+    "missing",
+    "near",
+    "rejects_of",
+    "rows_of",
+    "urls_of",
+]
 
 _PIECES = re.compile(r"(#[0-9]+)+$")
+_NAMED = ("id", "url", "document")
 _IGNORED = re.compile(r"^https?://(www\.)?|/+$", re.IGNORECASE)
 
 
@@ -105,6 +123,33 @@ def ancestors(dataset: Dataset) -> list[tuple[Dataset, tuple[Dataset, ...]]]:
     return list(found.values())
 
 
+def beside(dataset: Dataset) -> list[Dataset]:
+    """List what documents were compared with and still stands: references, and generations of an index."""
+    try:
+        plan = json.loads(files.read_bytes(files.join(dataset.path, "plan.json")))
+    except FileNotFoundError:
+        return []
+    found: list[Dataset] = []
+    for path in plan.get("beside", []):
+        if not files.is_url(path) and not files.is_url(dataset.path):
+            path = os.path.normpath(files.join(dataset.path, path))
+        with contextlib.suppress(CorpuskitError):  # moved, damaged, or a filter: then less is told
+            found += opened(path) or [Dataset(path)]
+    return found
+
+
+def urls_of(dataset: Dataset, ids: Collection[str]) -> dict[str, str | None]:
+    """Look up the urls of documents that a reference holds or a generation of an index names."""
+    wanted = pa.array(sorted(ids), pa.string())
+    found: dict[str, str | None] = {}
+    for part in dataset.parts:
+        for table in _columns(dataset, part):
+            rows = table.filter(pc.is_in(table["id"], wanted))
+            for name, url in zip(rows["id"].to_pylist(), rows["url"].to_pylist(), strict=True):
+                found.setdefault(name, url)
+    return found
+
+
 def missing(datasets: Iterable[Dataset]) -> tuple[str, ...]:
     """List the datasets that some datasets were made from and that no longer stand as they were read."""
     return tuple(
@@ -141,7 +186,9 @@ def _names(dataset: Dataset) -> Iterator[pa.Table]:
 def _columns(dataset: Dataset, part: Part) -> Iterator[pa.Table]:
     with dataset.open(part) as source:
         parquet = pq.ParquetFile(source)
-        columns = [name for name in ("id", "url") if name in parquet.schema_arrow.names]
-        for group in range(parquet.num_row_groups):
+        columns = [name for name in _NAMED if name in parquet.schema_arrow.names]
+        for group in range(parquet.num_row_groups if {"id", "document"} & set(columns) else 0):
             table = parquet.read_row_group(group, columns=columns)
+            if "id" not in columns:
+                table = table.rename_columns({"document": "id"})
             yield table if "url" in columns else table.append_column("url", pa.nulls(len(table), pa.string()))

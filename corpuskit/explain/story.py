@@ -70,6 +70,8 @@ class Cut:
     written: int
     """Bytes that were written in their place."""
     text: str | None
+    twin: Twin | None = None
+    """The document that has the same there and keeps it; its text is left out."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +179,7 @@ def _told(story: Story, number: int) -> Iterator[str]:
 
 
 def _twin_lines(twin: Twin) -> Iterator[str]:
-    yield _line_of(f"      twin {twin.id}{'' if twin.url is None else f'  {twin.url}'}")
+    yield _twin_line(twin)
     if twin.origin is not None:
         yield _line_of(f"      from {twin.origin}")
     yield from (
@@ -185,9 +187,15 @@ def _twin_lines(twin: Twin) -> Iterator[str]:
     )
 
 
+def _twin_line(twin: Twin) -> str:
+    return _line_of(f"      twin {twin.id}{'' if twin.url is None else f'  {twin.url}'}")
+
+
 def _cut_lines(cut: Cut) -> Iterator[str]:
     written = f", {_count(cut.written, 'byte')} written instead" if cut.written else ""
     yield _line_of(f"      {cut.rule}: bytes {cut.start:,} to {cut.end:,}{written}")
+    if cut.twin is not None:
+        yield _twin_line(cut.twin)
     yield from (
         _quoted(cut.text, "        ")
         if cut.text is not None

@@ -1,5 +1,7 @@
 """A table of 128-bit keys that remembers where each was seen first."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -9,6 +11,8 @@ from corpuskit.kernels.utf8 import readonly
 
 Numbers = npt.NDArray[np.int64]
 Entries = npt.NDArray[np.int32]
+Word = Any
+"""A uint64 inside a kernel; numba infers it."""
 
 ENTRY_BYTES = 40
 """What a table takes for each key it has room for."""
@@ -50,6 +54,24 @@ class FirstSeen:
                 return out
             self._grow()
 
+    def find(self, keys: tuple[Hashes, Hashes]) -> Entries:
+        """Return the entry of each key, both halves of it; -1 where it is not there.
+
+        >>> table = FirstSeen(1)
+        >>> keys = np.array([7, 8], np.uint64)
+        >>> _ = table.add((keys[:1], keys[:1]), np.array([0]), np.array([0]))
+        >>> table.find((keys, keys)).tolist()
+        [0, -1]
+        """
+        out = np.empty(len(keys[0]), np.int32)
+        _find(self._slots, self.keys, (readonly(keys[0]), readonly(keys[1])), out)
+        return out
+
+    @property
+    def keys(self) -> tuple[Hashes, Hashes]:
+        """Both halves of the keys; only the first `count` have a meaning."""
+        return self._high, self._low
+
     def _grow(self) -> None:
         room = 2 * len(self.numbers) + 16
         for name in ("numbers", "places", "_high", "_low"):
@@ -65,6 +87,22 @@ def _no_slots(room: int) -> Entries:
 
 
 @kernel
+def _slot(slots: Entries, keys: tuple[Hashes, Hashes], high: Word, low: Word) -> Int:
+    """Return the slot of a key, or the empty one it would have, by linear probing."""
+    mask = len(slots) - 1
+    slot = np.int64(low & np.uint64(mask))
+    while slots[slot] >= 0 and (keys[0][slots[slot]] != high or keys[1][slots[slot]] != low):
+        slot = (slot + 1) & mask
+    return slot
+
+
+@kernel
+def _find(slots: Entries, keys: tuple[Hashes, Hashes], given: tuple[Hashes, Hashes], out: Entries) -> None:
+    for i in range(len(out)):
+        out[i] = slots[_slot(slots, keys, given[0][i], given[1][i])]
+
+
+@kernel
 def _add(
     slots: Entries,
     table: tuple[Hashes, Hashes, Numbers, Numbers],
@@ -73,15 +111,11 @@ def _add(
     out: Entries,
     done: Int,
 ) -> tuple[Int, Int]:
-    """Look up keys from `done` on, by linear probing; return entries and keys done, fewer if it is full."""
+    """Look up keys from `done` on; return entries and keys done, fewer if the table is full."""
     high, low, numbers, places = table
-    mask = len(slots) - 1
     for i in range(done, len(out)):
-        slot = np.int64(given[1][i] & np.uint64(mask))
+        slot = _slot(slots, (high, low), given[0][i], given[1][i])
         entry = np.int64(slots[slot])
-        while entry >= 0 and (high[entry] != given[0][i] or low[entry] != given[1][i]):
-            slot = (slot + 1) & mask
-            entry = np.int64(slots[slot])
         if entry < 0:
             if count == len(high):
                 return count, i

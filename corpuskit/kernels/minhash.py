@@ -7,7 +7,7 @@ equals `datasketch.MinHash(permutations, seed=seed, hashfunc=lambda h: h & 0xFFF
 Source: Broder 1997, "On the resemblance and containment of documents"; datasketch 2.0.0, scheme affine32.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -271,23 +271,36 @@ def confirm_band(values: Hashes, members: Hashes, offsets: Offsets, least: float
     [0, 0, 2]
     """
     order = np.argsort(values, kind="stable")
-    _confirm_band(readonly(values), readonly(order), readonly(members), readonly(offsets), least, parents)
+    found = readonly(members), readonly(offsets)
+    _compare_band(readonly(values), readonly(order), found, least, _Task(0, True), parents)
+
+
+class _Task(NamedTuple):
+    """What is done with a band: from which set on, and whether sets are joined or linked."""
+
+    first: int
+    joins: bool
 
 
 @kernel
-def _confirm_band(
-    values: Hashes, order: Offsets, members: Hashes, offsets: Offsets, least: float, parents: Parents
+def _compare_band(
+    values: Hashes, order: Offsets, found: tuple[Hashes, Offsets], least: float, task: _Task, out: Parents
 ) -> None:
+    """Compare the sets of each bucket of a band, from `task.first` on, with those before them."""
+    members, offsets = found
     start = 0
     for at in range(1, len(order) + 1):
-        if at == len(order) or values[order[at]] != values[order[start]]:
-            bucket = order[start:at]
-            for j in range(1, len(bucket)):
-                for i in range(min(COMPARED, j)):
-                    _confirm(members, offsets, bucket[i], bucket[j], least, parents)
-                for i in range(max(COMPARED, j - COMPARED), j):
-                    _confirm(members, offsets, bucket[i], bucket[j], least, parents)
-            start = at
+        if at < len(order) and values[order[at]] == values[order[start]]:
+            continue
+        for j in range(1, at - start):
+            two = order[start + j]
+            for k in range(min(j, 2 * COMPARED) if two >= task.first else 0):
+                one = order[start + (k if k < COMPARED else k + max(0, j - 2 * COMPARED))]
+                if task.joins:
+                    _confirm(members, offsets, one, two, least, out)
+                else:
+                    _link(members, offsets, one, two, least, out)
+        start = at
 
 
 @kernel
@@ -319,31 +332,8 @@ def link_band(
     [0, 1, 0]
     """
     order = np.argsort(values, kind="stable")
-    _link_band(readonly(values), readonly(order), readonly(members), readonly(offsets), least, first, links)
-
-
-@kernel
-def _link_band(
-    values: Hashes,
-    order: Offsets,
-    members: Hashes,
-    offsets: Offsets,
-    least: float,
-    first: int,
-    links: Offsets,
-) -> None:
-    start = 0
-    for at in range(1, len(order) + 1):
-        if at == len(order) or values[order[at]] != values[order[start]]:
-            bucket = order[start:at]
-            for j in range(1, len(bucket)):
-                if bucket[j] < first:
-                    continue
-                for i in range(min(COMPARED, j)):
-                    _link(members, offsets, bucket[i], bucket[j], least, links)
-                for i in range(max(COMPARED, j - COMPARED), j):
-                    _link(members, offsets, bucket[i], bucket[j], least, links)
-            start = at
+    found = readonly(members), readonly(offsets)
+    _compare_band(readonly(values), readonly(order), found, least, _Task(first, False), links)
 
 
 @kernel

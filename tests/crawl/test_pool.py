@@ -163,9 +163,7 @@ def test_a_pair_has_the_same_id_from_the_wat_as_from_the_page(tmp_path: Path) ->
         (envelope([{"path": "IMG@/src", "url": 7, "alt": []}]), [("pool.none", 0.0)]),
     ],
 )
-def test_what_a_wat_holds_is_counted(
-    tmp_path: Path, told: Any, expected: list[tuple[str, float]]
-) -> None:
+def test_what_a_wat_holds_is_counted(tmp_path: Path, told: Any, expected: list[tuple[str, float]]) -> None:
     assert rejects(pool(tmp_path, wat("https://a.example/p", told), name="x.warc.wat")) == expected
 
 

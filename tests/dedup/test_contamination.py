@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from corpuskit.cli import command
 from corpuskit.dataset import Dataset
 from corpuskit.dedup.contamination import Contamination, text
 from corpuskit.document import IMAGES
@@ -297,6 +299,20 @@ def test_planted_gsm8k_items_are_removed_as_the_rule_says(planted, tmp_path):
     assert {one["example"] for one in report["found"]} == long
     assert (report["set"], report["dirty"], report["clean"]) == ("gsm8k", len(long), 1319 - len(long))
     assert f"  {report['found'][0]['example']}  " in text(one)
+
+
+def test_the_command_prints_the_report_after_the_table(tmp_path):
+    example = " ".join(f"w{number}" for number in range(20))
+    train = write_dataset(tmp_path / "train", documents([f"{'a' * 900} {example} {'b' * 900}", "other"]))
+    test = write_dataset(tmp_path / "test", documents([example], id=["example"]))
+    result = CliRunner().invoke(
+        command, ["dedup", "contamination", train, test, str(tmp_path / "out"), "-j1"]
+    )
+    assert result.exit_code == 0, result.stderr
+    table, report = result.stdout.split("set ")
+    assert "contamination.ngram" in table
+    assert re.search(r"test +13 +1 +0 +0 +1\n", report)
+    assert f"example  {0:032x}" in report
 
 
 def _long(name):

@@ -110,7 +110,7 @@ def test_any_number_of_workers_writes_the_same_bytes(tmp_path):
 
 def test_what_does_not_fit_is_told_before_the_work(runs, tmp_path):
     path = write_dataset(tmp_path / "docs", documents(["a"] * 1000))
-    with pytest.raises(DoesNotFit, match="dedup.exact of 1,000 documents"):
+    with pytest.raises(DoesNotFit, match="dedup.exact needs 1 MiB a worker"):
         runs(Exact(memory=1000), [path])
 
 

@@ -1,193 +1,54 @@
-"""Over time: runs that keep an index, one after the other, against one run over all of it."""
+"""An index of what earlier runs have seen: every kind keeps one alike, and loses nothing in a crash."""
 
+import functools
 import os
 import random
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 from click.testing import CliRunner
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from corpuskit import files
 from corpuskit.cli import command
 from corpuskit.dataset import Dataset
-from corpuskit.dedup import links, numbering
 from corpuskit.dedup.exact import Exact
-from corpuskit.dedup.index import publish
+from corpuskit.dedup.lines import Lines
 from corpuskit.dedup.minhash import MinHash
-from corpuskit.dedup.remember import Remember
-from corpuskit.engine import Options, run
-from corpuskit.errors import TargetError, TryLater, UsageError
-from corpuskit.testing import check_stage, documents, write_dataset
+from corpuskit.dedup.ngram import Ngram
+from corpuskit.dedup.substring import Substring
+from corpuskit.engine import Options, crew, run
+from corpuskit.errors import DoesNotFit, TargetError, TryLater, UsageError
+from corpuskit.testing import check_stage
+from tests.dedup.batches import ONE, batch, batches, in_engine, run_here, snapshot, stops_at, text
 
-ONE = Options(workers=1)
-
-
-def text(words, start=0):
-    return " ".join(f"w{number}" for number in range(start, start + words))
-
-
-def batch(texts, first):
-    names = [f"{number:032x}" for number in range(first, first + len(texts))]
-    return documents(texts, id=names, url=[f"http://example.com/{name}" for name in names])
-
-
-def batches(folder, *lists):
-    """Write lists of texts as datasets of two parts, ids counted through."""
-    paths, first = [], 0
-    for number, texts in enumerate(lists):
-        docs, half = batch(texts, first), len(texts) // 3
-        paths.append(write_dataset(Path(folder, f"batch{number}"), docs.slice(0, half), docs.slice(half)))
-        first += len(texts)
-    return paths
+KINDS = {
+    "exact": Exact,
+    "minhash": MinHash,
+    "ngram": functools.partial(Ngram, ngram=3),
+    "lines": Lines,
+    "substring": functools.partial(Substring, length=5),
+}
+every_kind = pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
+LISTS = (
+    [text(50), text(9, 200), text(50)],
+    [text(9, 300), text(50), text(9, 200)],
+    [text(50, 900), text(9, 300), text(9, 400), text(9, 400)],
+)
 
 
-def run_here(chain, sources, folder):
-    """Run a chain in this process, as the engine does, and add to its index; return ids kept, and rejects."""
-    written, made = [], chain.steps()
-    for number, step in enumerate(made):
-        inputs = [written[earlier] for earlier in step.steps] + (list(sources) if step.sources else [])
-        splits = [split for task in step.stage.plan(*inputs) for split in step.stage.run(task)]
-        if number < len(made) - 1:
-            nothing = pa.RecordBatch.from_pylist([], step.stage.writes(pa.schema([])))
-            kept = [split.kept for split in splits] or [nothing]
-            written.append(write_dataset(Path(folder, str(number)), *kept))
-            if isinstance(step.stage, Remember):
-                generation = Dataset(written[-1])
-    if chain.index is not None:
-        publish(chain.index, chain.made_with, generation, [Dataset(source).sha256 for source in sources])
-    rejects = [row for split in splits for row in split.rejected.to_pylist()]
-    return [name for split in splits for name in split.kept["id"].to_pylist()], rejects
+@pytest.fixture(scope="module", autouse=True)
+def workers():
+    """Keep the workers from one run to the next."""
+    with crew():
+        yield
 
 
-def in_turn(make, sources, folder):
-    """Run one source after the other with one index."""
-    kept, rejects = [], []
-    for number, source in enumerate(sources):
-        some, gone = run_here(make(f"{folder}/index"), [source], f"{folder}/run{number}")
-        kept += some
-        rejects += gone
-    return kept, rejects
-
-
-def both_ways(make, *lists):
-    """Return what runs in turn keep and reject, what one run does, and what one without an index does."""
-    with tempfile.TemporaryDirectory() as folder:
-        sources = batches(folder, *lists)
-        whole = run_here(make(f"{folder}/other"), sources, f"{folder}/whole")
-        plain = run_here(make(None), sources, f"{folder}/plain")
-        return in_turn(make, sources, folder), whole, plain
-
-
-MANY = {"max_examples": 6, "deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture]}
-LINES = st.lists(st.lists(st.sampled_from("abcdefg"), max_size=8).map(" ".join), max_size=8)
-
-
-@given(LINES, LINES, LINES, st.sampled_from(["text", "normalised"]))
-@settings(**MANY)
-def test_exact_in_batches_is_exact_at_once(one, two, three, key):
-    turns, whole, plain = both_ways(lambda index: Exact(key=key, index=index), one, two, three)
-    assert turns == whole == plain
-
-
-@given(LINES, LINES, LINES, st.sampled_from([0.4, 0.75]))
-@settings(**MANY)
-def test_minhash_in_batches_is_minhash_at_once(one, two, three, threshold):
-    """Also against all pairs: a document goes if it is like any earlier one, and its twin stayed for that."""
-
-    def make(index):
-        return MinHash(threshold=threshold, ngram=2, bands=40, rows=1, index=index)
-
-    turns, whole, plain = both_ways(make, one, two, three)
-    assert turns == whole
-    assert set(plain[0]) <= set(whole[0])  # a cluster closed by a later document: see the next test
-    lines, stays, twins = [*one, *two, *three], [], {}
-    for number, line in enumerate(lines):
-        like = [at for at in range(number) if line and lines[at] and _jaccard(lines[at], line) >= threshold]
-        if like:
-            twins[number] = twins.get(like[0], like[0])
-        else:
-            stays.append(number)
-    assert [int(name, 16) for name in turns[0]] == stays
-    assert {int(row["id"], 16): int(row["twin"], 16) for row in turns[1]} == twins
-    assert all(row["value"] >= row["bound"] == threshold for row in turns[1])
-
-
-def _jaccard(one, two):
-    sets = []
-    for words in (one.split(), two.split()):
-        sets.append({tuple(words[at : at + 2]) for at in range(max(1, len(words) - 1))})
-    return len(sets[0] & sets[1]) / len(sets[0] | sets[1])
-
-
-def test_a_later_document_cannot_undo_what_was_kept():
-    """w8 is like w0 and like w16, which are not alike: closing the cluster would drop w16 after the fact."""
-    turns, whole, plain = both_ways(
-        lambda index: MinHash(bands=100, rows=1, index=index), [text(100), text(100, 16)], [text(100, 8)], []
-    )
-    assert turns == whole
-    assert [int(name, 16) for name in turns[0]] == [0, 1]
-    assert [int(name, 16) for name in plain[0]] == [0]
-
-
-def test_what_is_like_a_dropped_old_document_goes_and_names_the_one_that_stayed():
-    turns, whole, _ = both_ways(
-        lambda index: MinHash(bands=100, rows=1, index=index), [text(100)], [text(100, 8)], [text(100, 16)]
-    )
-    assert turns == whole
-    assert [(int(row["id"], 16), int(row["twin"], 16)) for row in turns[1]] == [(1, 0), (2, 0)]
-    assert turns[1][1]["value"] == pytest.approx(_five(100, 8))
-
-
-def _five(words, shift):
-    runs = words - 4
-    return (runs - shift) / (runs + shift)
-
-
-def test_large_buckets_buckets_of_hashes_and_blocks_change_nothing(monkeypatch):
-    chance = random.Random(7)
-    lines = []
-    for _ in range(150):
-        words = text(60).split()
-        for place in chance.sample(range(60), chance.randrange(4)):
-            words[place] = f"v{chance.randrange(30)}"
-        lines.append(" ".join(words))
-    lists = (lines[:50], lines[50:90], lines[90:])
-    turns, whole, _ = both_ways(lambda index: MinHash(index=index), *lists)
-    assert turns == whole
-    assert 1 < len(whole[0]) < 100
-    monkeypatch.setattr(numbering, "BUCKET_ROWS", 20)
-    monkeypatch.setattr(links, "BUCKET_ROWS", 20)
-    monkeypatch.setattr(links, "BLOCK_BYTES", 5000)
-    again, _, _ = both_ways(lambda index: MinHash(index=index), *lists)
-    assert (sorted(again[0]), sorted(again[1], key=str)) == (sorted(turns[0]), sorted(turns[1], key=str))
-    exact, at_once, _ = both_ways(lambda index: Exact(index=index), *lists)
-    assert exact == at_once
-
-
-@pytest.mark.parametrize("chain", [Exact, MinHash])
-def test_references_and_an_index_together(tmp_path, chain):
-    reference = write_dataset(tmp_path / "reference", batch([text(100), text(90, 700)], 100))
-    sources = batches(tmp_path, ["a", text(100)], [text(100), text(90, 700), "a"], ["b", text(100)])
-    kept, rejects = in_turn(lambda at: chain(against=(reference,), index=at), sources, tmp_path / "turns")
-    made = chain(against=(reference,), index=str(tmp_path / "other"))
-    assert (kept, rejects) == run_here(made, sources, tmp_path / "whole")
-    twins = {int(row["id"], 16): int(row["twin"], 16) for row in rejects}
-    assert twins == {1: 100, 2: 100, 3: 101, 4: 0, 6: 100}
-    late = write_dataset(tmp_path / "late", batch([text(100)], 200))
-    _, (row,) = run_here(chain(index=str(tmp_path / "turns" / "index")), [late], tmp_path / "late-run")
-    assert int(row["twin"], 16) == 100  # seen before, and gone for the reference's sake
-
-
-@pytest.mark.parametrize("make", [Exact, MinHash])
+@every_kind
 def test_the_laws(tmp_path, make):
     (old,) = batches(tmp_path, [text(80), "old"])
     run_here(make(index=str(tmp_path / "index")), [old], tmp_path / "work")
@@ -195,49 +56,33 @@ def test_the_laws(tmp_path, make):
     check_stage(make(index=str(tmp_path / "none")), batch([text(80), "old", "new", "new"], 50))
 
 
-# With the engine.
-
-
-def snapshot(folder):
-    """What lies in a folder, but for what says where its inputs were."""
-    found = sorted(path for path in Path(folder).rglob("*") if path.is_file())
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in found
-        if path.name not in (".lock", "plan.json")
-    }
-
-
-def in_engine(make, sources, folder):
-    return [
-        run(make(f"{folder}/index"), source, f"{folder}/out{number}", options=ONE)
-        for number, source in enumerate(sources)
-    ]
-
-
-@pytest.mark.parametrize("make", [Exact, MinHash])
+@every_kind
 def test_one_run_after_the_other(tmp_path, make):
-    lists = ([text(50), "a", text(50)], ["b", text(50), "a"], [text(50, 900), "b", "c", "c"])
-    sources = batches(tmp_path, *lists)
+    sources = batches(tmp_path, *LISTS)
     found = in_engine(lambda index: make(index=index), sources, str(tmp_path))
     kept = [name for dataset in found for name in dataset.table(["id"])["id"].to_pylist()]
     assert [int(name, 16) for name in kept] == [0, 1, 3, 6, 8]
-    twins = [
-        (int(row["id"], 16), int(row["twin"], 16))
-        for dataset in found
-        for rows in dataset.reject_batches()
-        for row in rows.to_pylist()
-    ]
-    assert twins == [(2, 0), (4, 0), (5, 1), (7, 3), (9, 8)]
-    generations = sorted(path.name[:9] for path in (tmp_path / "index").glob("gen-*"))
-    assert generations == ["gen-00001", "gen-00002", "gen-00003"]
-    old = [Dataset(str(path)).table() for path in sorted((tmp_path / "index").glob("gen-*"))]
-    urls = {row["id"]: row["url"] for table in old for row in table.select(["id", "url"]).to_pylist()}
-    assert urls[f"{1:032x}"] == f"http://example.com/{1:032x}"
+    rejects = _rejects(*found)
+    assert [int(row["id"], 16) for row in rejects] == [2, 4, 5, 7, 9]
+    generations = sorted((tmp_path / "index").glob("gen-*"))
+    assert [path.name[:9] for path in generations] == ["gen-00001", "gen-00002", "gen-00003"]
+    if make is not KINDS["ngram"]:
+        assert [int(row["twin"], 16) for row in rejects] == [0, 0, 1, 3, 8]
+        named = "id" if make in (Exact, MinHash) else "document"
+        tables = [Dataset(str(path)).table([named, "url"]) for path in generations]
+        urls = {row[named]: row["url"] for table in tables for row in table.to_pylist()}
+        assert urls[f"{1:032x}"] == f"http://example.com/{1:032x}"
+    at_once = run(make(index=str(tmp_path / "other")), sources, str(tmp_path / "once"), options=ONE)
+    assert at_once.table(["id"])["id"].to_pylist() == kept
+    assert _rejects(at_once) == rejects
     before = snapshot(tmp_path)
     in_engine(lambda index: make(index=index), sources, str(tmp_path))
     assert snapshot(tmp_path) == before
     assert not list(tmp_path.glob("out*/work"))
+
+
+def _rejects(*datasets):
+    return [row for dataset in datasets for rows in dataset.reject_batches() for row in rows.to_pylist()]
 
 
 def test_a_batch_is_never_its_own_duplicate_wherever_it_goes(tmp_path):
@@ -254,6 +99,16 @@ def test_a_batch_is_never_its_own_duplicate_wherever_it_goes(tmp_path):
     assert snapshot(tmp_path / "moved") == index
 
 
+@every_kind
+def test_one_and_two_workers_write_the_same(tmp_path, make):
+    sources = batches(tmp_path, *LISTS)
+    for workers in (1, 2):
+        for number, source in enumerate(sources):
+            made = make(index=f"{tmp_path}/{workers}/index")
+            run(made, source, f"{tmp_path}/{workers}/out{number}", options=Options(workers=workers))
+    assert snapshot(tmp_path / "1") == snapshot(tmp_path / "2")
+
+
 def test_a_resumed_run_sees_the_index_it_began_with(tmp_path, monkeypatch):
     sources = batches(tmp_path, ["a", "b"], ["b", "c"])
     index, target = str(tmp_path / "index"), str(tmp_path / "out0")
@@ -264,75 +119,41 @@ def test_a_resumed_run_sees_the_index_it_began_with(tmp_path, monkeypatch):
     assert len(list((tmp_path / "index").glob("gen-*"))) == 2
 
 
-class Stopped(BaseException):
-    """As if the process had been killed there."""
-
-
-def stops_at(monkeypatch, when, where, chain, source, target):
-    """Run a chain and stop before a step runs, or before or within what comes after the manifest."""
-    import corpuskit.engine as engine
-
-    def stop(*_args, **_named):
-        raise Stopped
-
-    real = engine._run_tasks
-
-    def tasks(stages, *rest):
-        return stop() if stages[0].name == where else real(stages, *rest)
-
-    with monkeypatch.context() as patch:
-        if when == "run":
-            patch.setattr(engine, "_run_tasks", tasks)
-        elif when == "finish":
-            patch.setattr(Remember, "finish", stop)
-        elif when == "publish":
-            patch.setattr(files, "write_bytes", _write_but(stop, f"{chain.index}/gen-"))
-        elif when == "remove":
-            patch.setattr(files, "remove", _remove_some(stop))
-        with pytest.raises(Stopped):
-            run(chain, source, target, options=ONE)
-
-
-def _write_but(stop, prefix):
-    real = files.write_bytes
-    return lambda path, data: stop() if path.startswith(prefix) else real(path, data)
-
-
-def _remove_some(stop):
-    def remove(path):
-        for name in sorted(Path(path).iterdir())[:2]:
-            shutil.rmtree(name)
-        stop()
-
-    return remove
-
-
 STOPS = [
-    ("run", "dedup.generations"),
-    ("run", "dedup.remember"),
-    ("run", "dedup.survivors"),
-    ("finish", ""),
-    ("publish", ""),
-    ("remove", ""),
+    (Exact, "run", "dedup.generations"),
+    (Exact, "run", "dedup.remember"),
+    (Exact, "run", "dedup.survivors"),
+    (Exact, "finish", ""),
+    (Exact, "publish", ""),
+    (Exact, "remove", ""),
+    (MinHash, "publish", ""),
+    *((KINDS["ngram"], *stop) for stop in (("run", "dedup.ngram.seen"), ("publish", ""), ("remove", ""))),
+    *((KINDS["lines"], *stop) for stop in (("run", "dedup.repeats.kept"), ("publish", ""), ("remove", ""))),
+    (KINDS["substring"], "publish", ""),
 ]
 
 
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory):
-    """Two batches, and what two undisturbed runs make of them."""
+    """Two batches, and what two undisturbed runs of each kind make of them."""
     folder = tmp_path_factory.mktemp("clean")
-    sources = batches(folder, ["a", "b", "b"], ["b", "c", "a"])
-    in_engine(lambda index: Exact(index=index), sources, str(folder / "runs"))
-    return sources, snapshot(folder / "runs")
+    sources = batches(folder, *LISTS[:2])
+
+    @functools.cache
+    def expected(make):
+        runs = f"{folder}/{list(KINDS.values()).index(make)}"
+        in_engine(lambda index: make(index=index), sources, runs)
+        return snapshot(runs)
+
+    return sources, expected
 
 
-@pytest.mark.parametrize(("when", "where"), STOPS)
-def test_stopped_anywhere_and_run_again_it_is_the_same(tmp_path, monkeypatch, clean, when, where):
+@pytest.mark.parametrize(("make", "when", "where"), STOPS)
+def test_stopped_anywhere_and_run_again_it_is_the_same(tmp_path, monkeypatch, clean, make, when, where):
     sources, expected = clean
-    made = Exact(index=f"{tmp_path}/index")
-    stops_at(monkeypatch, when, where, made, sources[0], f"{tmp_path}/out0")
-    in_engine(lambda index: Exact(index=index), sources, str(tmp_path))
-    assert snapshot(tmp_path) == expected
+    stops_at(monkeypatch, when, where, make(index=f"{tmp_path}/index"), sources[0], f"{tmp_path}/out0")
+    in_engine(lambda index: make(index=index), sources, str(tmp_path))
+    assert snapshot(tmp_path) == expected(make)
 
 
 SCRIPT = """
@@ -373,27 +194,58 @@ def test_killed_at_random_moments_it_is_the_same(tmp_path):
     assert not list(Path(folder).rglob(".tmp-*"))
 
 
-def test_other_settings_are_refused_by_name(tmp_path):
-    sources = batches(tmp_path, ["a"], ["b"])
+@pytest.mark.parametrize(
+    ("first", "other", "told"),
+    [
+        (MinHash, functools.partial(MinHash, ngram=4), "ngram was 5, is 4"),
+        (MinHash, functools.partial(MinHash, threshold=0.9), "threshold was 0.8, is 0.9; bands was 14, is 9"),
+        (MinHash, functools.partial(MinHash, seed=2), "seed was 1, is 2"),
+        (MinHash, Exact, "kind was dedup.minhash, is dedup.exact"),
+        (Ngram, functools.partial(Ngram, ngram=9), "ngram was 8, is 9"),
+        (Ngram, functools.partial(Ngram, unit="paragraph"), "unit was document, is paragraph"),
+        (Lines, functools.partial(Lines, unit="paragraph"), "unit was line, is paragraph"),
+        (Lines, functools.partial(Lines, normalised=True), "normalised was False, is True"),
+        (Substring, functools.partial(Substring, length=40), "length was 50, is 40"),
+    ],
+)
+def test_other_settings_are_refused_by_name_and_leave_no_trace(tmp_path, first, other, told):
+    sources = batches(tmp_path, [text(60)], [text(60)])
     index = str(tmp_path / "index")
-    run(MinHash(index=index), sources[0], str(tmp_path / "out"), options=ONE)
-    target = tmp_path / "other"
-    for made, told in {
-        MinHash(index=index, ngram=4): "ngram was 5, is 4",
-        MinHash(index=index, threshold=0.9): "threshold was 0.8, is 0.9; bands was 14, is 9",
-        MinHash(index=index, seed=2): "seed was 1, is 2",
-        Exact(index=index): "kind was dedup.minhash, is dedup.exact",
-    }.items():
-        with pytest.raises(TargetError, match=told):
-            run(made, sources[1], str(target), options=ONE)
-        assert not (target / "plan.json").exists()
+    run_here(first(index=index), [sources[0]], tmp_path / "work")
+    with pytest.raises(TargetError, match=told) as error:
+        run(other(index=index), sources[1], str(tmp_path / "out"), options=ONE)
+    assert (error.value.exit_code, bool(error.value.fix)) == (4, True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_leaves_an_index_alone_may_change(tmp_path):
+    sources = batches(tmp_path, [text(60)], [text(60)])
+    index = str(tmp_path / "index")
+    run_here(Ngram(index=index), [sources[0]], tmp_path / "work")
+    kept, _ = run_here(Ngram(index=index, threshold=0.5, rate=0.1), [sources[1]], tmp_path / "again")
+    assert kept == []
+
+
+@every_kind
+def test_a_foreign_or_damaged_index_is_refused(tmp_path, make):
+    sources = batches(tmp_path, *LISTS[:2])
     (tmp_path / "foreign").mkdir()
     (tmp_path / "foreign" / "mine.txt").write_text("x")
     with pytest.raises(TargetError, match="is not an index"):
-        run(Exact(index=str(tmp_path / "foreign")), sources[1], str(target), options=ONE)
-    (tmp_path / "index" / "index.json").write_text("{")
+        run(make(index=str(tmp_path / "foreign")), sources[1], str(tmp_path / "out"), options=ONE)
+    index = tmp_path / "index"
+    run_here(make(index=str(index)), [sources[0]], tmp_path / "work")
+    (generation,) = index.glob("gen-*")
+    for path in (next(generation.glob("part-*")), generation / "manifest.json"):
+        whole = path.read_bytes()
+        path.write_bytes(whole[: len(whole) // 2])
+        with pytest.raises(TargetError, match="the index is damaged") as error:
+            run(make(index=str(index)), sources[1], str(tmp_path / "out"), options=ONE)
+        assert (error.value.exit_code, bool(error.value.fix)) == (4, True)
+        path.write_bytes(whole)
+    (index / "index.json").write_text("{")
     with pytest.raises(TargetError, match="is damaged"):
-        run(MinHash(index=index), sources[1], str(target), options=ONE)
+        run(make(index=str(index)), sources[1], str(tmp_path / "out"), options=ONE)
 
 
 def test_a_finished_run_does_not_pretend_to_have_had_another_index(tmp_path):
@@ -413,6 +265,8 @@ def test_only_first_can_be_kept_over_time():
                 chain(keep=keep, index="index")
     with pytest.raises(UsageError, match="verify"):
         MinHash(verify=False, index="index")
+    with pytest.raises(UsageError, match="not filters"):
+        Ngram(filters="filters", index="index")
 
 
 def test_one_run_at_a_time(tmp_path):
@@ -421,6 +275,27 @@ def test_one_run_at_a_time(tmp_path):
     with files.lock(index), pytest.raises(TryLater) as error:
         run(Exact(index=index), source, str(tmp_path / "out"), options=ONE)
     assert error.value.exit_code == 75
+    assert not (tmp_path / "out").exists()
+
+
+@every_kind
+def test_a_run_that_does_not_fit_leaves_no_trace(tmp_path, make):
+    sources = batches(tmp_path, *LISTS[:2])
+    with pytest.raises(DoesNotFit, match="fix: give it --memory") as error:
+        run(make(index=str(tmp_path / "index"), memory=10), sources, str(tmp_path / "out"), options=ONE)
+    assert error.value.exit_code == 6
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "index").exists()
+
+
+def test_a_run_that_fails_before_it_begins_leaves_no_empty_index(tmp_path):
+    (source,) = batches(tmp_path, [text(60)])
+    index = str(tmp_path / "index")
+    with pytest.raises(UsageError, match="'worst'"):
+        run(Exact(keep="best:worst"), source, str(tmp_path / "out"), options=ONE)
+    with pytest.raises(UsageError), files.lock(index):
+        raise UsageError("no")
+    assert not Path(index).exists()
 
 
 def test_on_the_command_line(tmp_path):

@@ -245,7 +245,7 @@ def test_a_component_larger_than_memory_goes_through_a_file(runs, tmp_path, monk
 
 def test_what_does_not_fit_is_told_before_the_work(runs, tmp_path):
     path = write_dataset(tmp_path / "docs", documents(["a"] * 1000))
-    with pytest.raises(DoesNotFit, match="dedup.minhash of 1,000 documents"):
+    with pytest.raises(DoesNotFit, match="dedup.minhash needs 1 MiB a worker"):
         runs(MinHash(memory=1000), [path])
 
 

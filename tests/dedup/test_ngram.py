@@ -343,6 +343,20 @@ def test_one_and_two_workers_write_the_same_bytes(many, tmp_path):
     for workers in (1, 2):
         run(stage, many, str(tmp_path / str(workers) / "out"), options=Options(workers=workers))
     assert snapshot(tmp_path / "1" / "out") == snapshot(tmp_path / "2" / "out")
+    (told,) = Dataset(str(tmp_path / "1" / "out")).manifest["stages"]
+    assert told["facts"]["filter ngrams"] > 1000
+    assert (told["facts"]["filter probes"], told["facts"]["filter probes hit"]) == (1_000_000, 0)
+
+
+def test_the_measured_rate_is_that_of_all_shards(tmp_path, monkeypatch):
+    source = write_dataset(tmp_path / "in", documents(corpus(11, 40)))
+    monkeypatch.setattr(grams, "SHARD_GRAMS", 200)
+    bits = grams.shard_bits([source])
+    made = run(Ngram(rate=0.01), source, str(tmp_path / "out"), options=Options(workers=1))
+    facts = made.manifest["stages"][0]["facts"]
+    assert bits > 0
+    assert facts["filter probes"] == 1_000_000 << bits
+    assert 0 < facts["filter probes hit"] < 0.011 * facts["filter probes"]
 
 
 SCRIPT = """

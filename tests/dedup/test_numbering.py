@@ -6,7 +6,6 @@ from corpuskit.dedup import numbering
 from corpuskit.dedup.numbering import (
     bucket_bits,
     bucket_rows,
-    check_memory,
     gather,
     ids_of,
     in_bucket,
@@ -14,7 +13,6 @@ from corpuskit.dedup.numbering import (
     numbered_tasks,
     read_between,
 )
-from corpuskit.errors import DoesNotFit
 from corpuskit.testing import documents, write_dataset
 
 
@@ -67,10 +65,3 @@ def test_every_hash_is_in_one_bucket():
 def test_buckets_stay_below_their_size(rows):
     assert bucket_rows(rows) << bucket_bits(rows) >= rows
     assert bucket_rows(rows) <= numbering.BUCKET_ROWS
-
-
-def test_what_does_not_fit_says_what_would():
-    check_memory(100 << 20, 100 << 20, 10, "dedup.exact")
-    with pytest.raises(DoesNotFit, match="dedup.exact of 10 documents needs 101 MiB") as error:
-        check_memory((100 << 20) + 1, 100 << 20, 10, "dedup.exact")
-    assert "--memory 101MiB" in str(error.value.fix)

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from click.testing import CliRunner
 
+from corpuskit.cli import command
 from corpuskit.dataset import Dataset
 from corpuskit.dedup import overlap
 from corpuskit.dedup.examples import named
@@ -193,6 +195,9 @@ def test_a_run_writes_rows_json_and_text_and_keeps_its_filters(planted, tmp_path
     rows = dataset.table().to_pylist()
     told = json.loads((tmp_path / "out" / "overlap.json").read_text())
     assert told == {"ngram": 8, "rate": 1e-8, "sets": rows}
+    assert stage.answers(dataset) == (overlap.text(dataset), told)
+    facts = dataset.manifest["stages"][-1]["facts"]
+    assert (facts["filter probes"], facts["filter probes hit"]) == (1_000_000, 0)
     expected = brute(training, examples)[0]
     text = overlap.text(Dataset(str(tmp_path / "out")))
     assert re.search(
@@ -208,6 +213,24 @@ def test_a_run_writes_rows_json_and_text_and_keeps_its_filters(planted, tmp_path
     other = write_dataset(tmp_path / "other", documents(["something else"]))
     with pytest.raises(InputError, match="inputs is"):
         table(stage, other, folder=tmp_path / "stale")
+
+
+def test_the_command_prints_the_table_and_what_does_not_fit_leaves_no_trace(planted, tmp_path):
+    _, examples, source, path = planted
+    command_line = ["dedup", "overlap", source, str(tmp_path / "out"), "--eval", f"planted={path}", "-j1"]
+    result = CliRunner().invoke(command, [*command_line, "--memory", "10"])
+    assert result.exit_code == 6, result.stderr
+    assert "needs 1 MiB a worker" in result.stderr
+    assert not (tmp_path / "out").exists()
+    result = CliRunner().invoke(command, [*command_line, "-n"])
+    assert re.search(r"memory a worker .*\n.* 1 MiB ", result.stdout)
+    result = CliRunner().invoke(command, command_line)
+    assert result.stdout.startswith(overlap.text(Dataset(str(tmp_path / "out")))[:200])
+    assert "words of http://x/" in result.stdout
+    assert "kept" not in result.stdout
+    told = json.loads(CliRunner().invoke(command, [*command_line, "--json"]).stdout)
+    assert told["answer"] == json.loads((tmp_path / "out" / "overlap.json").read_text())
+    assert told["answer"]["sets"][0]["examples"] == len(examples)
 
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
