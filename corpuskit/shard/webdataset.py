@@ -165,7 +165,7 @@ def _member(tar: tarfile.TarFile, name: str, data: bytes) -> None:
 def _extension(data: bytes) -> str:
     r"""Tell an image's format by its first bytes.
 
-    >>> _extension(b"RIFF\\x00\\x00\\x00\\x00WEBPVP8 "), _extension(b"?")
+    >>> _extension(b"RIFF\x00\x00\x00\x00WEBPVP8 "), _extension(b"?")
     ('webp', 'bin')
     """
     return next((kind for mark, start, kind in _KINDS if data[start : start + len(mark)] == mark), "bin")
