@@ -69,11 +69,13 @@ def decode(data: bytes, most_bytes: int = MOST_BYTES, most_pixels: int = MOST_PI
     """
     with opened(data, most_bytes, most_pixels) as image:
         image.load()
-        upright = ImageOps.exif_transpose(image)
+        upright: Image.Image = image
+        ImageOps.exif_transpose(upright, in_place=True)
         if upright.mode.startswith("I"):  # 16 bits a channel: Pillow would cut them off, not scale them
             upright = upright.convert("I").point(lambda value: value / 257).convert("L")
         if upright.has_transparency_data:
             upright = upright.convert("RGBA")
-            white = Image.new("RGBA", upright.size, "white")
-            upright = Image.alpha_composite(white, upright)
-        return upright.convert("RGB")
+            white = Image.new("RGB", upright.size, "white")
+            white.paste(upright, mask=upright.getchannel("A"))
+            return white
+        return upright if upright.mode == "RGB" else upright.convert("RGB")
