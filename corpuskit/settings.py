@@ -44,9 +44,13 @@ def setting(default: Any, help: str, *, content: bool = True) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class Field:
-    """One setting as TOML and the command line see it."""
+    """One setting as TOML and the command line see it.
+
+    `name` is the attribute's, without the underscore that sets it apart from a word of Python (`from_`).
+    """
 
     name: str
+    attribute: str
     kind: Any
     many: bool
     choices: tuple[str, ...]
@@ -74,7 +78,8 @@ def _field(item: dataclasses.Field[Any], hint: Any) -> Field:
     if typing.get_origin(hint) is Literal:
         choices, hint = typing.get_args(hint), str
     return Field(
-        name=item.name,
+        name=item.name.removesuffix("_"),
+        attribute=item.name,
         kind=hint,
         many=many,
         choices=choices,
@@ -107,12 +112,12 @@ def from_mapping(cls: Any, values: Mapping[str, Any], where: str) -> Any:
     known = {field.name: field for field in fields(cls)}
     given: dict[str, Any] = {}
     for key, value in values.items():
-        name = key.replace("-", "_")
+        name = key.replace("-", "_").removesuffix("_")
         if name not in known:
             raise UsageError(f"no setting {key!r} in {where}", fix=suggest(name, known))
-        given[name] = _convert(known[name], value, where)
+        given[known[name].attribute] = _convert(known[name], value, where)
     for name, field in known.items():
-        if field.default is dataclasses.MISSING and name not in given:
+        if field.default is dataclasses.MISSING and field.attribute not in given:
             raise UsageError(f"{where} lacks the setting {name!r}", fix=f"give {field.help}")
     try:
         return cls(**given)
@@ -172,13 +177,14 @@ def parse_size(text: str, where: str = "size") -> int:
 
 def passed_on(cls: Any, stage: Any) -> Any:
     """Make a step of a chain: each of its settings is the chain's of the same name, if that has one."""
-    given = {field.name for field in fields(stage)}
-    return cls(**{field.name: getattr(stage, field.name) for field in fields(cls) if field.name in given})
+    given = {field.attribute for field in fields(stage)}
+    names = [field.attribute for field in fields(cls) if field.attribute in given]
+    return cls(**{name: getattr(stage, name) for name in names})
 
 
 def to_mapping(stage: Any) -> dict[str, Any]:
     """Return every setting as plain JSON values, tuples as lists."""
-    return {field.name: _plain(getattr(stage, field.name)) for field in fields(stage)}
+    return {field.name: _plain(getattr(stage, field.attribute)) for field in fields(stage)}
 
 
 def _plain(value: Any) -> Any:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
@@ -42,7 +42,6 @@ __all__ = ["Fetch"]
 
 TASK_URLS = 100_000
 _BATCH_ROWS, _BATCH_SECONDS = 500, 2.0
-_CODINGS = {"Accept-Encoding": "gzip, deflate"}  # warcio 1.8 fails at bodies in brotli
 _HTML = ("text/html", "application/xhtml+xml")
 
 
@@ -71,6 +70,8 @@ class Fetch(Stage):
     name = "crawl.fetch"
     patient = True
     keeps = ("warc",)
+    headers: ClassVar[Mapping[str, str]] = {"Accept-Encoding": "gzip, deflate"}
+    """What is sent with every request; no brotli, as warcio 1.8 fails at such bodies."""
 
     contact: str = setting(
         dataclasses.MISSING, "a mail address or web page for those whose hosts are asked", content=False
@@ -214,7 +215,7 @@ class Fetch(Stage):
         ]
         limits = Limits(seconds=self.timeout, bytes=self.max_bytes, ports=self.ports, allow=self._allowed())
         lookup = Lookup(self.resolver(), patience=min(limits.connect, limits.seconds))
-        terms = Terms(Politeness(self.delay), self.retries, self.threads, self.opt_outs, _CODINGS)
+        terms = Terms(Politeness(self.delay), self.retries, self.threads, self.opt_outs, self.headers)
         with ExitStack() as stack:
             slots = stack.enter_context(Slots(self._folder() / ".hosts"))
             transport = stack.enter_context(Transport(user_agent(self.contact), limits, lookup))

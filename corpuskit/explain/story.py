@@ -40,6 +40,8 @@ class Reason:
         'gopher.word_count.min: 37 is below 50'
         >>> Reason("minhash.duplicate", 0.93, 0.8, Twin("ab")).sentence()
         'minhash.duplicate: 0.93 like its twin, where 0.8 is enough'
+        >>> Reason("images.phash", 2.0, 4.0, Twin("ab")).sentence()
+        'images.phash: 2 bits from its twin, where up to 4 make a duplicate'
         >>> Reason("http.status", 404.0, None).sentence(), Reason("empty", None, None).sentence()
         ('http.status: 404', 'empty')
         """
@@ -48,6 +50,10 @@ class Reason:
                 self.rule
                 if self.bound is None
                 else f"{self.rule}: not defined, where the bound is {self.bound:.6g}"
+            )
+        if self.twin is not None and self.rule.startswith("images."):
+            return f"{self.rule}: {self.value:.0f} bits from its twin" + (
+                "" if self.bound is None else f", where up to {self.bound:.0f} make a duplicate"
             )
         if self.twin is not None:
             return f"{self.rule}: {self.value:.4g} like its twin" + (
