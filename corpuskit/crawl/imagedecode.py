@@ -22,8 +22,14 @@ from corpuskit.stage import Poisoned, Split, Stage, Task, TookTooLong, dataset_i
 
 __all__ = ["SIZES", "Decode", "FetchedImages", "task_range"]
 
-SIZES = pa.schema([pa.field("original_width", pa.int32()), pa.field("original_height", pa.int32())])
-"""The columns that decoding adds: the size of the original, turned as it is meant to be seen."""
+SIZES = pa.schema(
+    [
+        pa.field("original_width", pa.int32()),
+        pa.field("original_height", pa.int32()),
+        pa.field("original_bytes", pa.int64()),
+    ]
+)
+"""The columns that decoding adds: the size of the original, turned as it is seen, and of its file."""
 
 _FEWEST, _MOST, _TASKS = 512, 8192, 32
 _HELD_BYTES = 64 << 20
@@ -32,8 +38,9 @@ _ROWS = 512
 
 
 class _Image(NamedTuple):
-    """What became of an address: the sha256 of the original bytes, and the image made of them."""
+    """What became of an address: the original's bytes and their sha256, and the image made of them."""
 
+    size: int
     sha256: bytes
     made: Made
 
@@ -152,7 +159,7 @@ class FetchedImages:
             return Verdict("images.timeout", bound=_SECONDS)
         except Poisoned as poisoned:
             return Verdict("images.timeout" if poisoned.rule.endswith("timeout") else "images.crash")
-        return made if isinstance(made, Verdict) else _Image(hashlib.sha256(data).digest(), made)
+        return made if isinstance(made, Verdict) else _Image(len(data), hashlib.sha256(data).digest(), made)
 
 
 def _splits(
@@ -187,6 +194,7 @@ def _split(batch: pa.RecordBatch, found: Sequence[_Image | Verdict], schema: pa.
         ),
         "original_width": pa.array([one.made.original_width for one in made], pa.int32()),
         "original_height": pa.array([one.made.original_height for one in made], pa.int32()),
+        "original_bytes": pa.array([one.size for one in made], pa.int64()),
     }
     return Split(
         pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema),

@@ -116,6 +116,7 @@ def test_every_pair_has_one_outcome_and_the_right_one(
         assert image["sha256"] == hashlib.sha256(photo).digest()
         assert (image["width"], image["height"]) == (48, 32)
         assert (row["original_width"], row["original_height"]) == (640, 427)
+        assert row["original_bytes"] == len(photo)
         assert image["bytes"].startswith(b"\xff\xd8\xff") and image["alt"] == row["text"]
     valued = {row["rule"]: (row["value"], row["bound"]) for row in rejects(made)}
     assert valued["images.bomb"] == (None, 64e6) and valued["images.large"] == (None, 2 << 20)
