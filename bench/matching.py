@@ -15,6 +15,7 @@ import random
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import measure
@@ -166,10 +167,8 @@ def main(arguments: Sequence[str]) -> None:
         SIDES[given.side](queries_of(given.queries), texts_of(given.texts))
         return
     size = ("--queries", str(given.queries), "--texts", str(given.texts))
-    found = measure.rounds(
-        given.rounds,
-        {name: lambda name=name: measure.side(sys.executable, __file__, name, *size) for name in SIDES},
-    )
+    sides = {name: partial(measure.side, sys.executable, __file__, name, *size) for name in SIDES}
+    found = measure.rounds(given.rounds, sides)
     for name, one in found.items():
         one["texts_per_second"] = (LOOP_TEXTS if name.startswith("Meta") else given.texts) / one["seconds"]
     if given.json:

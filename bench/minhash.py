@@ -168,7 +168,7 @@ def job_corpuskit(dataset: str, target: str) -> Mapping[str, Any]:
         place.begin(stages, [], tasks, keys)
         for at, task in enumerate(tasks):
             perform(stages, task, at, keys[at], place.path, lambda *_: None)
-        written.append(place.finish(stages, [], keys).path)
+        written.append(place.finish(stages, [], keys, {}).path)
     return {"kept": Dataset(written[-1]).rows}
 
 

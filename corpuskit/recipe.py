@@ -36,7 +36,10 @@ KINDS = {
     "crawl.jsonl": "corpuskit.crawl.jsonl:Jsonl",
     "crawl.parquet": "corpuskit.crawl.parquet:Parquet",
     "crawl.pile": "corpuskit.crawl.pile:Pile",
+    "crawl.queries": "corpuskit.crawl.queries:Queries",
     "crawl.pool": "corpuskit.crawl.pool:Pool",
+    "crawl.interleaved": "corpuskit.crawl.interleaved:Interleaved",
+    "crawl.images": "corpuskit.crawl.images:Images",
     "filter.language": "corpuskit.filter.language:Language",
     "filter.rules": "corpuskit.filter.rules:Rules",
     "filter.pii": "corpuskit.filter.pii:Pii",
@@ -48,6 +51,7 @@ KINDS = {
     "dedup.contamination": "corpuskit.dedup.contamination:Contamination",
     "dedup.lines": "corpuskit.dedup.lines:Lines",
     "dedup.substring": "corpuskit.dedup.substring:Substring",
+    "dedup.images": "corpuskit.dedup.images:Images",
     "shard.parquet": "corpuskit.shard.parquet:Parquet",
     "shard.webdataset": "corpuskit.shard.webdataset:WebDataset",
 }

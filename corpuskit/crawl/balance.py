@@ -174,7 +174,7 @@ class Choose(Stage):
         gone = np.flatnonzero(counts == 0)
         rejected = reject_rows(
             batch,
-            "crawl.images",
+            self.name,
             "images.cap" if self.balance is None else "images.balance",
             pa.array(gone),
             value=pa.array(fewest[gone].astype(np.float64)),

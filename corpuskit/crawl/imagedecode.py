@@ -213,7 +213,7 @@ def _rejected(batch: pa.RecordBatch, found: Sequence[_Image | Verdict]) -> pa.Re
     names = [name for name in ("id", "url", "origin") if name in batch.schema.names]
     told = batch.select(names).to_pylist()
     rows = [
-        {**row, "stage": "crawl.images", "rule": one.rule, "value": one.value, "bound": one.bound}
+        {**row, "stage": Decode.name, "rule": one.rule, "value": one.value, "bound": one.bound}
         for row, one in zip(told, found, strict=True)
         if isinstance(one, Verdict)
     ]

@@ -80,7 +80,7 @@ class Match(Stage):
             columns = [*batch.columns, matched]
             whole = pa.RecordBatch.from_arrays(columns, schema=self.writes(batch.schema))
             none = pa.array(np.flatnonzero(counts == 0))
-            rejected = reject_rows(batch, "crawl.images", "images.unmatched", none)
+            rejected = reject_rows(batch, self.name, "images.unmatched", none)
             yield Split(whole.filter(pa.array(counts > 0)), rejected, batch)
 
 

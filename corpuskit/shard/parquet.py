@@ -20,6 +20,7 @@ from corpuskit.document import BATCH_BYTES
 from corpuskit.errors import InputError, UsageError
 from corpuskit.settings import setting
 from corpuskit.shard import card
+from corpuskit.shard.interleaving import Form, check_form, form_schema, in_form
 from corpuskit.stage import Chain, Input, Split, Stage, Step, Task, dataset_input, document_tasks
 
 __all__ = ["Parquet"]
@@ -54,6 +55,9 @@ class Parquet(Chain):
     rows: int | None = setting(None, "documents a shard (replaces --size)")
     size: int = setting(512_000_000, "bytes a shard before compression, all columns counted")
     seed: int = setting(0, "another seed gives another order")
+    interleaved: Form | None = setting(
+        None, "documents with images as OBELICS's parallel lists, or as KOSMOS-1's one sequence"
+    )
 
     name: ClassVar[str] = "shard.parquet"
 
@@ -66,7 +70,10 @@ class Parquet(Chain):
 
     def steps(self) -> tuple[Step, ...]:
         """Scatter the rows into buckets of keys, then gather each shard from its buckets."""
-        return Step(Scatter(self.seed), sources=True), Step(Gather(self.rows, self.size), steps=(0,))
+        return (
+            Step(Scatter(self.seed, self.interleaved), sources=True),
+            Step(Gather(self.rows, self.size, self.interleaved), steps=(0,)),
+        )
 
     def finish(self, dataset: Dataset) -> None:
         """Write the dataset card beside the shards."""
@@ -78,6 +85,7 @@ class Scatter(Stage):
     """Sort runs of rows by key, each bucket of keys a row group that can be read alone."""
 
     seed: int = setting(0, "another seed gives another order")
+    interleaved: Form | None = setting(None, "form that the documents must allow", content=False)
 
     name: ClassVar[str] = "shard.parquet.scatter"
 
@@ -88,6 +96,8 @@ class Scatter(Stage):
     def plan(self, *sources: str) -> list[Task]:
         """Plan one task for about 64 MiB, several small parts together."""
         parts = document_tasks(*sources)
+        for part in parts[:1]:
+            check_form(self.interleaved, part.schema)
         found = [part for source in sources for part in Dataset(source).parts]
         sizes = [max(part.text_bytes, part.file_bytes) for part in found]  # images are in the file alone
         bits = min(MOST_BUCKETS_BITS, (sum(sizes) // RUN_BYTES).bit_length())
@@ -130,12 +140,13 @@ class Gather(Stage):
 
     rows: int | None = setting(None, "documents a shard (replaces --size)")
     size: int = setting(512_000_000, "bytes a shard before compression, all columns counted")
+    interleaved: Form | None = setting(None, "form in which documents with images are written")
 
     name: ClassVar[str] = "shard.parquet.gather"
 
     def writes(self, schema: pa.Schema) -> pa.Schema:
         """Take away what `Scatter` added."""
-        return _without_added(schema)
+        return form_schema(_without_added(schema), self.interleaved)
 
     def plan(self, *sources: str) -> list[Task]:
         """Divide the keys into shards of even rows or bytes, and each into ranges that fit in memory."""
@@ -162,7 +173,9 @@ class Gather(Stage):
                     for spill in spills:
                         spill.write(table)
             for spill in spills:
-                yield from _in_order(spill.take(), _without_added(task.schema))
+                for split in _in_order(spill.take(), _without_added(task.schema)):
+                    formed = in_form(split.kept, self.interleaved)
+                    yield Split(kept=formed, source=formed)
 
 
 def _without_added(schema: pa.Schema) -> pa.Schema:
