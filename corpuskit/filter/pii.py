@@ -150,6 +150,7 @@ def _compiled(expression: str) -> re2._Regexp:
     return re2.compile(expression.encode(), options)
 
 
+_NOT_DIGITS = bytes(byte for byte in range(256) if not 48 <= byte <= 57)
 _VALUES = bytes(max(0, byte - 48) for byte in range(256))
 _DOUBLED = bytes(digit * 2 - 9 * (digit > 4) if digit < 10 else 0 for digit in range(256))
 _NUMBERS = {each: str(int(each, 36)) for each in "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
@@ -178,7 +179,7 @@ def _is_iban(found: bytes) -> bool:
 
 def _is_phone(found: bytes) -> bool:
     """Check the number of digits: 8, which few dates and prices have, to 15. Source: ITU-T E.164."""
-    digits = sum(48 <= byte <= 57 for byte in found.split(b"x")[0])
+    digits = len(found.partition(b"x")[0].translate(None, _NOT_DIGITS))
     return 8 <= digits <= 15
 
 
