@@ -68,7 +68,7 @@ def test_ranges_give_the_documents_of_whole_files(served, world, tmp_path):
     documents = rows(whole)
     assert len(documents) == 21 and Counter(rejects(whole).values()) == {"warc.type": 3}
     asked = [path for path, _ in served.asked]
-    assert all(asked.count(f"/{name}") == 1 for name in world.warcs)
+    assert all(asked.count(f"/{name}") in (1, 2) for name in world.warcs)  # 2: one that failed is made again
     served.asked.clear()
     for given in ({"status": (200,)}, {"domain": ("harbour.example", "mole.test", "gov")}):
         by_range = run(stage(served, **given), (), str(tmp_path / min(given)), options=ONE)
