@@ -14,6 +14,7 @@ from corpuskit import seeds, settings
 from corpuskit.crawl.matching import MATCHED
 from corpuskit.dataset import Dataset, read_batches
 from corpuskit.document import reject_rows
+from corpuskit.kernels.hashing import mix64_each
 from corpuskit.stage import Split, Stage, Task, dataset_input, document_tasks
 
 __all__ = ["QUOTA", "Choose", "Quota", "chance"]
@@ -161,7 +162,7 @@ class Choose(Stage):
         if self.balance is None:
             stays = keys <= ledger.last[numbers]
         else:
-            drawn = _mixed(keys + (numbers.astype(np.uint64) + np.uint64(1)) * _SPREAD) >> np.uint64(11)
+            drawn = mix64_each(keys + (numbers.astype(np.uint64) + np.uint64(1)) * _SPREAD) >> np.uint64(11)
             stays = drawn * 2.0**-53 < ledger.share[numbers]
         counts = np.bincount(rows[stays], minlength=len(batch))
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
@@ -188,13 +189,6 @@ def _flat(matched: Any) -> tuple[Numbers, Numbers]:  # noqa: ANN401 - an Arrow l
     lengths = np.asarray(pa.compute.list_value_length(matched), np.int64)
     numbers = np.asarray(matched.flatten(), np.int64)
     return numbers, np.repeat(np.arange(len(lengths)), lengths)
-
-
-def _mixed(values: Keys) -> Keys:
-    """Mix 64-bit numbers, as `kernels.hashing.mix64` does one."""
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
 
 
 def _ledger(path: str) -> _Ledger:

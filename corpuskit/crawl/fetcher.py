@@ -5,7 +5,6 @@ Nothing here knows what becomes of the answers: they may be pages for an archive
 
 from __future__ import annotations
 
-import email.utils
 import queue
 import threading
 import time
@@ -16,6 +15,7 @@ from typing import TypeGuard
 from corpuskit.crawl.addresses import BadScheme, BadUrl, Origin, split
 from corpuskit.crawl.gates import Verdict
 from corpuskit.crawl.lookup import Lookup
+from corpuskit.crawl.patience import retry_after
 from corpuskit.crawl.politeness import Schedule, Turn
 from corpuskit.crawl.robots import Robots, RobotsCache
 from corpuskit.crawl.slots import Slots
@@ -240,7 +240,7 @@ class Fetcher:
             now,
             failed=_is_passing(answer),
             throttled=answer.status in _THROTTLED,
-            wait=_retry_after(answer, now) if answer.status >= 400 else None,
+            wait=retry_after(answer.headers, now) if answer.status >= 400 else None,
         )
 
     def _settle(self, job: _Job, answer: Answer, read: Robots | Verdict | None) -> list[Outcome]:
@@ -339,14 +339,3 @@ def _is_page(answer: Answer, job: _Job) -> TypeGuard[Exchange]:
 
 def _is_passing(answer: Exchange) -> bool:
     return answer.status == 429 or answer.status >= 500 or answer.truncated in _CUT_OFF
-
-
-def _retry_after(exchange: Exchange, now: float) -> float | None:
-    """Return the seconds that a Retry-After header asks to wait; null if it says nothing readable."""
-    said = str(exchange.headers.get("Retry-After", "")).strip()
-    if said.isascii() and said.isdigit():
-        return float(said[:9])
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(said).timestamp() - now)
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None

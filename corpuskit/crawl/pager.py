@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from corpuskit.crawl.patience import Again, Patience, Terms, Turns
+from corpuskit.crawl.patience import Again, Patience, Terms, Turns, retry_after
 from corpuskit.crawl.payload import BadPayload, Bomb
 from corpuskit.crawl.results import Cursor, Page, Service, Unusable
 from corpuskit.crawl.transport import Exchange, Failed, Refused, Transport, inflated
@@ -162,13 +162,9 @@ def wait_asked_for(headers: Mapping[str, str], now: Callable[[], float] = time.t
     60.0
     """
     said = {name.lower(): value.strip() for name, value in headers.items()}
-    after = said.get("retry-after", "")
-    if after.isascii() and after.isdigit():
-        return float(after[:9])
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(after).timestamp() - now())
-    except (ValueError, TypeError, IndexError, OverflowError):
-        pass
+    after = retry_after({"Retry-After": said.get("retry-after", "")}, now())
+    if after is not None:
+        return after
     used_up = [
         name.removeprefix(_LEFT) for name, left in said.items() if name.startswith(_LEFT) and left == "0"
     ]

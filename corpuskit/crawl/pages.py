@@ -74,9 +74,10 @@ def archive_inputs(paths: Iterable[str], named: bool) -> list[tuple[Input, dict[
     return found
 
 
-def items(task: Task, source: str | None, limit: int) -> Iterator[Item]:
+def items(task: Task, source: str | None, limit: int, *, wat: bool = False) -> Iterator[Item]:
     """Read the archive of a task: every record but those that describe others, and every loss.
 
+    A WAT's descriptions come with `wat` alone.
     The collection is `source`, else that of the task's work, else the crawl in the path, else what the
     archive says it is part of, else the file's name without its number.
     """
@@ -87,7 +88,7 @@ def items(task: Task, source: str | None, limit: int) -> Iterator[Item]:
         for what in records(stream, archive.size if archive.size >= 0 else None, limit):
             if isinstance(what, Record) and what.kind == "warcinfo" and source is None:
                 source = _source_of_info(what.body)
-            if isinstance(what, Record) and what.kind in _NOT_DOCUMENTS and not is_wat(what):
+            if isinstance(what, Record) and what.kind in _NOT_DOCUMENTS and not (wat and is_wat(what)):
                 continue
             source = source or _source_of_name(archive.name)
             place = f"{archive.name}@{what.position}"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import email.utils
 import fcntl
 import hashlib
 import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -17,7 +18,7 @@ from typing import TypeVar
 from corpuskit import files
 from corpuskit.errors import TryLater
 
-__all__ = ["Again", "Patience", "Terms", "Turns"]
+__all__ = ["Again", "Patience", "Terms", "Turns", "retry_after"]
 
 Result = TypeVar("Result")
 _LONGEST = 60.0
@@ -44,6 +45,23 @@ class Again(Exception):
     def __init__(self, what: str, after: float | None = None) -> None:
         super().__init__(what)
         self.after = after
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Return the seconds that a Retry-After header asks to wait; null if it says nothing readable.
+
+    >>> retry_after({"Retry-After": " 7"}, 0.0), retry_after({"Retry-After": "soon"}, 0.0)
+    (7.0, None)
+    >>> retry_after({"Retry-After": "Thu, 01 Jan 1970 00:01:00 GMT"}, 20.0)
+    40.0
+    """
+    said = str(headers.get("Retry-After", "")).strip()
+    if said.isascii() and said.isdigit():
+        return float(said[:9])
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(said).timestamp() - now)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
 
 
 class Turns:

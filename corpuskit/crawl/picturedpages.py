@@ -18,7 +18,7 @@ from corpuskit.crawl.collected import Collected, watched
 from corpuskit.crawl.extract import extract
 from corpuskit.crawl.gates import BlockList, Verdict
 from corpuskit.crawl.maintext import chosen, render
-from corpuskit.crawl.pages import Item, archive_inputs, expand, is_wat, items, unusable
+from corpuskit.crawl.pages import Item, archive_inputs, expand, items, unusable
 from corpuskit.crawl.pairs import LINKS, address
 from corpuskit.crawl.payload import PAGE_BYTES, BadPayload, Bomb, decode, inflate
 from corpuskit.crawl.pictures import Picture, licence, pictures
@@ -95,8 +95,6 @@ class PicturedPages(Stage):
         """Read one archive, at most 16 MiB of text at a time."""
         rows = Collected(self.name, INTERLEAVED)
         for item in items(task, self.source, self.max_record):
-            if isinstance(item.what, Record) and is_wat(item.what):
-                continue
             found = self._judge(item)
             url = item.what.url if isinstance(item.what, Record) else None
             told = {"id": item.id, "url": url, "origin": item.origin}

@@ -106,7 +106,7 @@ class Pool(Stage):
     def run(self, task: Task) -> Iterator[Split]:
         """Read one archive, at most 16 MiB of text at a time."""
         rows = Collected(self.name, PAIRS)
-        for item in items(task, self.source, self.max_record):
+        for item in items(task, self.source, self.max_record, wat=True):
             found = self._judge(item)
             if isinstance(found, Verdict):
                 url = item.what.url if isinstance(item.what, Record) else None

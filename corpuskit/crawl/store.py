@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import email.utils
 import io
 import re
 import threading
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from corpuskit import __version__, files
-from corpuskit.crawl.patience import Again, Patience
+from corpuskit.crawl.patience import Again, Patience, retry_after
 from corpuskit.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -128,7 +126,7 @@ def _judged(url: str, answer: requests.Response, body: _Body, span: tuple[int, i
     if status in _PASSING or status >= 500:
         code = _CODE.search(body.head())
         told = f"{status} {code[1].decode() if code else answer.reason}"
-        raise Again(told.strip(), _seconds(answer.headers))
+        raise Again(told.strip(), retry_after(answer.headers, time.time()))
     if status in (404, 410):
         return Answer(404, body.head())
     if status == 416 and span:
@@ -161,17 +159,6 @@ def _part(answer: requests.Response, body: _Body, span: tuple[int, int]) -> Answ
     if len(found) < end - span[0] or (total is not None and end < min(span[1], total)):
         raise Again("the answer was cut")
     return Answer(206, found, total)
-
-
-def _seconds(headers: Mapping[str, str]) -> float | None:
-    """Read Retry-After, in seconds or as a date; null where it says nothing that makes sense."""
-    text = headers.get("Retry-After", "").strip()
-    if text.isascii() and text.isdecimal() and len(text) < 10:
-        return float(text)
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
-    except (ValueError, OverflowError):
-        return None
 
 
 def _plain(error: BaseException) -> str:

@@ -15,7 +15,7 @@ from corpuskit.crawl.archive import RECORD_BYTES, Lost, Record
 from corpuskit.crawl.extract import Extracted, ExtractorName, extract
 from corpuskit.crawl.gates import BlockList, Verdict
 from corpuskit.crawl.linkcolumns import LinkColumns, fetched_archives, link_columns, was_fetched
-from corpuskit.crawl.pages import Item, archive_inputs, expand, is_wat, items, unusable
+from corpuskit.crawl.pages import Item, archive_inputs, expand, items, unusable
 from corpuskit.crawl.payload import PAGE_BYTES, BadPayload, Bomb, decode, inflate
 from corpuskit.document import BATCH_BYTES, REJECT, SCHEMA
 from corpuskit.errors import UsageError
@@ -119,8 +119,6 @@ class Warc(Stage):
         columns = LinkColumns(links, task.inputs[0].name, along)
         rows = _Rows(self.name, columns, self.writes(task.schema))
         for item in items(task, self.source, self.max_record):
-            if isinstance(item.what, Record) and is_wat(item.what):
-                continue
             found = self._judge(item.what, item.origin)
             if item.repeated and isinstance(found, Extracted):
                 found = Verdict("warc.duplicate_id")

@@ -36,6 +36,19 @@ def mix64(value: Int) -> Int:
 
 
 @kernel
+def mix64_each(values: Hashes) -> Hashes:
+    """Return `mix64` of every number of an array, uint64[n].
+
+    >>> mix64_each(np.array([0, 1], np.uint64)).tolist() == [0, int(mix64(np.uint64(1)))]
+    True
+    """
+    mixed = np.empty_like(values)
+    for place in range(len(values)):
+        mixed[place] = mix64(values[place])
+    return mixed
+
+
+@kernel
 def _rotate(value: Int, bits: Int) -> Int:
     return (value << np.uint64(bits)) | (value >> np.uint64(64 - bits))
 
