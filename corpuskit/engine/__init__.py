@@ -147,10 +147,10 @@ def _run_chain(
 ) -> Dataset:
     """Run a chain's steps one after the other, each into a folder of its own, the last into the target."""
     target.check(*label)
-    if not target.begun():  # what cannot be planned leaves no plan behind
-        chain.plan(*sources)
-    target.begin(*label, None, None)
     work, steps, folders = files.join(target.path, "work"), chain.steps(), _step_folders(chain, target.path)
+    if not target.begun():  # what cannot be planned leaves no plan behind
+        steps[0].stage.placed(folders[0]).plan(*_inputs(steps[0], folders, sources))
+    target.begin(*label, None, None)
     again = _reopened(steps, folders, sources)
     if again is not None:
         for path in (*folders[again + 1 : -1], work):
