@@ -14,9 +14,10 @@ import pyarrow.compute as pc
 from corpuskit.crawl.gates import Verdict
 from corpuskit.crawl.imagefetch import IMAGE_BYTES, Archives, Place, outcomes
 from corpuskit.crawl.pairs import Address, address, image_urls
-from corpuskit.crawl.pixels import PIXELS, Encoding, Interpolation, Look, Made, ResizeMode, make
+from corpuskit.crawl.resizing import Encoding, Interpolation, Look, Made, ResizeMode, make
 from corpuskit.dataset import Dataset, read_batches
 from corpuskit.document import BATCH_BYTES, IMAGES, REJECT
+from corpuskit.pixels import MOST_PIXELS
 from corpuskit.settings import setting
 from corpuskit.stage import Poisoned, Split, Stage, Task, TookTooLong, dataset_input, part_input, watching
 
@@ -53,7 +54,7 @@ class Decode(Stage):
     bad_rules: ClassVar[frozenset[str]] = frozenset({"images.lost", "images.timeout", "images.crash"})
 
     max_bytes: int = setting(IMAGE_BYTES, "most bytes of an image, on the wire and inflated")
-    max_pixels: int = setting(PIXELS, "most pixels of an image")
+    max_pixels: int = setting(MOST_PIXELS, "most pixels of an image")
     min_image_size: int | None = setting(None, "fewest pixels of the shorter side")
     max_aspect_ratio: float | None = setting(None, "most that the longer side may be of the shorter")
     resize_mode: ResizeMode = setting("no", "how images are resized")

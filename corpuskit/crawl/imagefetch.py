@@ -17,10 +17,10 @@ from corpuskit.crawl.fetch import Fetch
 from corpuskit.crawl.gates import Verdict
 from corpuskit.crawl.optouts import opted_out
 from corpuskit.crawl.payload import BadPayload, Bomb, inflate
-from corpuskit.crawl.pixels import image_format
 from corpuskit.crawl.transport import Exchange
 from corpuskit.dataset import Dataset
 from corpuskit.errors import InputError
+from corpuskit.pixels import image_format
 from corpuskit.settings import setting
 
 __all__ = ["IMAGE_BYTES", "Archives", "FetchImages", "Place", "outcomes"]

@@ -16,10 +16,10 @@ from corpuskit.crawl.gates import Verdict
 from corpuskit.crawl.imagedecode import FetchedImages, task_range
 from corpuskit.crawl.imagefetch import IMAGE_BYTES, Archives, outcomes
 from corpuskit.crawl.pairs import address
-from corpuskit.crawl.pixels import PIXELS, Encoding, Look, ResizeMode
+from corpuskit.crawl.resizing import Encoding, Look, ResizeMode
 from corpuskit.dataset import Dataset
 from corpuskit.document import BATCH_BYTES, IMAGES, REJECT
-from corpuskit.pixels import BadImage, opened
+from corpuskit.pixels import MOST_PIXELS, BadImage, opened
 from corpuskit.settings import setting
 from corpuskit.stage import Split, Stage, Task, dataset_input, part_input
 
@@ -46,7 +46,7 @@ class PlaceImages(Stage):
     encode: Encoding = setting("jpeg", "format in which images are kept")
     quality: int = setting(95, "quality of that format, 1 to 100")
     max_bytes: int = setting(IMAGE_BYTES, "most bytes of an image, on the wire and inflated")
-    max_pixels: int = setting(PIXELS, "most pixels of an image")
+    max_pixels: int = setting(MOST_PIXELS, "most pixels of an image")
 
     def plan(self, *sources: str) -> list[Task]:
         """Plan tasks of at most 2,048 pages."""

@@ -18,10 +18,11 @@ from corpuskit.crawl.imagedecode import Decode
 from corpuskit.crawl.imagefetch import IMAGE_BYTES, FetchImages
 from corpuskit.crawl.matching import Compat, Match
 from corpuskit.crawl.pairs import Addresses, Pairs, is_dataset
-from corpuskit.crawl.pixels import PIXELS, Encoding, Interpolation, ResizeMode
+from corpuskit.crawl.resizing import Encoding, Interpolation, ResizeMode
 from corpuskit.crawl.search import Search
 from corpuskit.dataset import Dataset
 from corpuskit.errors import UsageError
+from corpuskit.pixels import MOST_PIXELS
 from corpuskit.settings import setting
 from corpuskit.stage import Chain, Stage, Step, Task
 
@@ -85,7 +86,7 @@ class Images(Chain):
     min_image_size: int | None = setting(None, "fewest pixels of the shorter side")
     max_aspect_ratio: float | None = setting(None, "most that the longer side may be of the shorter")
     max_bytes: int = setting(IMAGE_BYTES, "most bytes of an image, on the wire and inflated")
-    max_pixels: int = setting(PIXELS, "most pixels of an image")
+    max_pixels: int = setting(MOST_PIXELS, "most pixels of an image")
     opt_outs: bool = setting(True, "leave out what its owner does not want indexed or trained on")
     delay: float = setting(5.0, "seconds from the end of a request to the next to that host", content=False)
     retries: int = setting(2, "how often to try again after network errors, 429 and 5xx", content=False)

@@ -16,9 +16,10 @@ from corpuskit.crawl.imagefetch import IMAGE_BYTES, FetchImages
 from corpuskit.crawl.imageplaces import PlaceImages
 from corpuskit.crawl.payload import PAGE_BYTES
 from corpuskit.crawl.picturedpages import INTERLEAVED, PicturedPages, RareAddresses
-from corpuskit.crawl.pixels import PIXELS, Encoding, ResizeMode
+from corpuskit.crawl.resizing import Encoding, ResizeMode
 from corpuskit.dataset import Dataset
 from corpuskit.errors import UsageError
+from corpuskit.pixels import MOST_PIXELS
 from corpuskit.settings import setting
 from corpuskit.stage import Chain, Stage, Step, Task
 
@@ -78,7 +79,7 @@ class Interleaved(Chain):
     encode: Encoding = setting("jpeg", "format in which images are kept")
     quality: int = setting(95, "quality of that format, 1 to 100")
     max_bytes: int = setting(IMAGE_BYTES, "most bytes of an image, on the wire and inflated")
-    max_pixels: int = setting(PIXELS, "most pixels of an image")
+    max_pixels: int = setting(MOST_PIXELS, "most pixels of an image")
     opt_outs: bool = setting(True, "leave out what its owner does not want indexed or trained on")
     delay: float = setting(5.0, "seconds from the end of a request to the next to that host", content=False)
     retries: int = setting(2, "how often to try again after network errors, 429 and 5xx", content=False)

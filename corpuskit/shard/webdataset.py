@@ -18,6 +18,7 @@ from corpuskit import files
 from corpuskit.dataset import Dataset
 from corpuskit.document import IMAGES, reject_rows
 from corpuskit.errors import UsageError
+from corpuskit.pixels import image_format
 from corpuskit.settings import setting
 from corpuskit.shard import card
 from corpuskit.shard.parquet import Gather, Scatter
@@ -34,13 +35,7 @@ INDEX = pa.schema(
 )
 """Where each document lies: the tar file, and the key that its members' names begin with."""
 
-_KINDS = (
-    (b"\xff\xd8\xff", 0, "jpg"),
-    (b"\x89PNG\r\n\x1a\n", 0, "png"),
-    (b"WEBP", 8, "webp"),
-    (b"GIF8", 0, "gif"),
-    (b"ftypavif", 4, "avif"),
-)
+_EXTENSIONS = {"JPEG": "jpg"}
 _RULE = "webdataset.no_image"
 _SIZES = "sizes.json"
 
@@ -163,12 +158,13 @@ def _member(tar: tarfile.TarFile, name: str, data: bytes) -> None:
 
 
 def _extension(data: bytes) -> str:
-    r"""Tell an image's format by its first bytes.
+    """Name an image's format as files of it end.
 
-    >>> _extension(b"RIFF\x00\x00\x00\x00WEBPVP8 "), _extension(b"?")
-    ('webp', 'bin')
+    >>> _extension(b"GIF89a"), _extension(b"?")
+    ('gif', 'bin')
     """
-    return next((kind for mark, start, kind in _KINDS if data[start : start + len(mark)] == mark), "bin")
+    kind = image_format(data)
+    return _EXTENSIONS.get(kind, kind.lower()) if kind else "bin"
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever a column holds

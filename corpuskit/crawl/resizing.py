@@ -4,32 +4,21 @@ from __future__ import annotations
 
 import functools
 import io
-import re
 import struct
-import warnings
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from PIL import Image, ImageCms
 
 from corpuskit.crawl.gates import Verdict
+from corpuskit.pixels import MOST_PIXELS, BadImage, image_format, opened
 
-__all__ = ["PIXELS", "Encoding", "Interpolation", "Look", "Made", "ResizeMode", "image_format", "make"]
-
-PIXELS = 64_000_000
-"""An image with more pixels than this is not decoded."""
+__all__ = ["Encoding", "Interpolation", "Look", "Made", "ResizeMode", "make"]
 
 ResizeMode = Literal["no", "border", "keep_ratio", "keep_ratio_largest", "center_crop"]
 Interpolation = Literal["area", "lanczos"]
 Encoding = Literal["jpeg", "webp"]
 
-_MAGIC = (
-    ("JPEG", re.compile(rb"\xff\xd8\xff")),
-    ("PNG", re.compile(rb"\x89PNG\r\n\x1a\n")),
-    ("WEBP", re.compile(rb"RIFF....WEBP", re.DOTALL)),
-    ("GIF", re.compile(rb"GIF8[79]a")),
-    ("AVIF", re.compile(rb"....ftyp(?:avi[fs]|.{8,64}?avif)", re.DOTALL)),
-)
 _ORIENTATION = 0x0112
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -42,6 +31,7 @@ _TURNS = {
 }
 _PROFILE_BYTES = 4 << 20
 _STRIP = 1 << 22  # pixels that are brought upon white at a time
+_HUGE = 1 << 24
 _WHITE = (255, 255, 255)
 _FILTERS = {"area": Image.Resampling.BOX, "lanczos": Image.Resampling.LANCZOS}
 _SPACES = {"RGB": "RGB ", "CMYK": "CMYK", "L": "GRAY"}
@@ -68,7 +58,7 @@ class Look:
     quality: int = 95
     min_side: int | None = None
     max_aspect: float | None = None
-    max_pixels: int = PIXELS
+    max_pixels: int = MOST_PIXELS
 
 
 class Made(NamedTuple):
@@ -81,16 +71,6 @@ class Made(NamedTuple):
     original_height: int
 
 
-def image_format(data: bytes) -> str | None:
-    r"""Tell one of the five formats by the first bytes, whatever a header says; null for all others.
-
-    >>> image_format(b"\xff\xd8\xff\xe0"), image_format(b"<html>")
-    ('JPEG', None)
-    """
-    head = data[:96]
-    return next((name for name, magic in _MAGIC if magic.match(head)), None)
-
-
 def make(data: bytes, look: Look) -> Made | Verdict:
     """Decode an image's first frame, turn it upright, resize it, and encode it as sRGB without metadata.
 
@@ -101,22 +81,18 @@ def make(data: bytes, look: Look) -> Made | Verdict:
     kind = image_format(data)
     if kind is None:
         return Verdict("images.type")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        try:
-            with Image.open(io.BytesIO(data), formats=(kind,)) as image:
-                return _make(image, look)
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-            return Verdict("images.bomb", bound=look.max_pixels)
-        except Exception as error:  # noqa: BLE001 - whatever a hostile image makes a decoder raise costs that alone
-            ends = "truncated" in str(error) or _ends_early(data, kind)
-            return Verdict("images.truncated" if ends else "images.decode", value=len(data))
+    try:
+        with opened(data, len(data), look.max_pixels) as image:
+            return _make(image, look)
+    except BadImage as bad:
+        if bad.reason == "pixels":
+            return Verdict("images.bomb", bad.value, bad.bound)
+        ends = bad.reason == "truncated" or _ends_early(data, kind)
+        return Verdict("images.truncated" if ends else "images.decode", value=len(data))
 
 
 def _make(image: Image.Image, look: Look) -> Made | Verdict:
     width, height = image.size
-    if width * height > look.max_pixels:
-        return Verdict("images.bomb", width * height, look.max_pixels)
     if look.min_side is not None and min(width, height) < look.min_side:
         return Verdict("images.small", min(width, height), look.min_side)
     aspect = max(width, height) / max(1, min(width, height))
@@ -130,7 +106,7 @@ def _make(image: Image.Image, look: Look) -> Made | Verdict:
     original = (height, width) if turn >= 5 else (width, height)
     target = _target(original, look)
     profile = image.info.get("icc_profile")
-    found = _turned(_plain(image), turn)
+    found = _turned(_plain_small(image, _target((width, height), look)), turn)
     if found.size != target:
         larger = target[0] > original[0] or target[1] > original[1]
         found = found.resize(target, _FILTERS["lanczos" if larger else look.interpolation])
@@ -156,6 +132,24 @@ def _target(original: tuple[int, int], look: Look) -> tuple[int, int]:
         return original
     width, height = (max(1, round(length * look.size / side)) for length in original)
     return width, height
+
+
+def _plain_small(image: Image.Image, target: tuple[int, int]) -> Image.Image:
+    """Bring an image under a plain mode; a huge transparent one that becomes small is reduced on the way.
+
+    Its copies in other modes would take three times its memory: so it is laid upon white and reduced some
+    rows at a time, to at least twice its target's sides.
+    """
+    width, height = image.size
+    factor = min(width // (2 * target[0]), height // (2 * target[1]))
+    if width * height < _HUGE or factor < 2 or not image.has_transparency_data:
+        return _plain(image)
+    found = Image.new("RGB", (-(-width // factor), -(-height // factor)))
+    rows = max(1, _STRIP // width // factor) * factor
+    for top in range(0, height, rows):
+        strip = image.crop((0, top, width, min(height, top + rows)))
+        found.paste(_on_white(_plain(strip)).convert("RGB").reduce(factor), (0, top // factor))
+    return found
 
 
 def _plain(image: Image.Image) -> Image.Image:
