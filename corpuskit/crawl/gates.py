@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import html
 import re
 from collections.abc import Iterator, Sequence
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from corpuskit import files, language, urls
 from corpuskit.errors import InputError
 
-__all__ = ["BlockList", "Verdict", "cheap_text", "language_verdict", "read_block_list"]
+__all__ = ["block_list_digests", "BlockList", "Verdict", "cheap_text", "language_verdict", "read_block_list"]
 
 _UNREAD = re.compile(r"<(script|style|noscript|template|svg|!--)", re.IGNORECASE)
 _TAG = re.compile(r"<[^<>]{0,2000}>")
@@ -55,6 +56,15 @@ class BlockList:
         if self._urls is not None and self._urls.search(url.lower()):
             return Verdict("gate.url")
         return None
+
+
+def block_list_digests(domains: Sequence[str], urls: Sequence[str]) -> dict[str, str]:
+    """Return the sha256 of what block lists hold, by setting; none where none are named."""
+    return {
+        kind: hashlib.sha256("\n".join(read_block_list(paths)).encode()).hexdigest()
+        for kind, paths in (("block_domains", domains), ("block_urls", urls))
+        if paths
+    }
 
 
 def read_block_list(paths: Sequence[str]) -> list[str]:

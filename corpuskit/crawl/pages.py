@@ -8,14 +8,17 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import pyarrow as pa
+
 from corpuskit import files
 from corpuskit.crawl.archive import Lost, Record, records
 from corpuskit.crawl.gates import Verdict
+from corpuskit.crawl.payload import BadPayload, Bomb, decode, inflate
 from corpuskit.document import document_id
 from corpuskit.errors import InputError
 from corpuskit.stage import Input, Task
 
-__all__ = ["Item", "archive_inputs", "expand", "is_wat", "items", "unusable"]
+__all__ = ["Item", "archive_inputs", "archive_tasks", "expand", "html", "is_wat", "items", "unusable"]
 
 _ARCHIVES = re.compile(r"\.(?:warc|arc|wet|wat)(?:\.(?:wet|wat))?(?:\.(?:gz|zst|zstd|lz4))?\Z", re.IGNORECASE)
 _NOT_DOCUMENTS = frozenset({"request", "metadata", "warcinfo"})
@@ -72,6 +75,22 @@ def archive_inputs(paths: Iterable[str], named: bool) -> list[tuple[Input, dict[
         work = {"source": "/".join(path.split("/")[-2:])} if twice else {}
         found.append((Input(path, name, *files.identity(path)), work))
     return found
+
+
+def archive_tasks(sources: Iterable[str], schema: pa.Schema, *, named: bool) -> list[Task]:
+    """Make every archive a task, once; see `expand` and `archive_inputs`."""
+    inputs = archive_inputs([path for source in sources for path in expand(source)], named)
+    return [Task((item,), schema, work) for item, work in inputs]
+
+
+def html(record: Record, most: int) -> str | Verdict:
+    """Return the page of a record as text, or why it is none: more than `most` bytes inflated, or no text."""
+    try:
+        return decode(record.http, inflate(record.http, record.body, most))[0]
+    except Bomb:
+        return Verdict("payload.bomb", value=len(record.body), bound=most)
+    except BadPayload:
+        return Verdict("payload.bad", value=len(record.body))
 
 
 def items(task: Task, source: str | None, limit: int, *, wat: bool = False) -> Iterator[Item]:

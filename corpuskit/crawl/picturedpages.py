@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,9 +17,9 @@ from corpuskit.crawl.collected import Collected, watched
 from corpuskit.crawl.extract import extract
 from corpuskit.crawl.gates import BlockList, Verdict
 from corpuskit.crawl.maintext import chosen, render
-from corpuskit.crawl.pages import Item, archive_inputs, expand, items, unusable
+from corpuskit.crawl.pages import Item, archive_tasks, html, items, unusable
 from corpuskit.crawl.pairs import LINKS, address
-from corpuskit.crawl.payload import PAGE_BYTES, BadPayload, Bomb, decode, inflate
+from corpuskit.crawl.payload import PAGE_BYTES
 from corpuskit.crawl.pictures import Picture, licence, pictures
 from corpuskit.dataset import Dataset
 from corpuskit.document import IMAGES, REJECT, SCHEMA
@@ -75,11 +74,7 @@ class PicturedPages(Stage):
 
     def content(self) -> Mapping[str, str]:
         """Digest the block lists."""
-        return {
-            kind: hashlib.sha256("\n".join(gates.read_block_list(paths)).encode()).hexdigest()
-            for kind, paths in (("block_domains", self.block_domains), ("block_urls", self.block_urls))
-            if paths
-        }
+        return gates.block_list_digests(self.block_domains, self.block_urls)
 
     def writes(self, schema: pa.Schema) -> pa.Schema:
         """Say the schema of pages with images."""
@@ -87,9 +82,7 @@ class PicturedPages(Stage):
 
     def plan(self, *sources: str) -> list[Task]:
         """Make every archive a task, once; a folder stands for the archives in it and below."""
-        paths = [path for source in sources for path in expand(source)]
-        inputs = archive_inputs(paths, named=self.source is not None)
-        return [Task((item,), INTERLEAVED, work) for item, work in inputs]
+        return archive_tasks(sources, INTERLEAVED, named=self.source is not None)
 
     def run(self, task: Task) -> Iterator[Split]:
         """Read one archive, at most 16 MiB of text at a time."""
@@ -124,12 +117,9 @@ class PicturedPages(Stage):
         return watched(item.origin, self.page_timeout, "interleaved", lambda: self._read(record))
 
     def _read(self, record: Record) -> _Found | Verdict:
-        try:
-            page, _ = decode(record.http, inflate(record.http, record.body, self.max_page))
-        except Bomb:
-            return Verdict("payload.bomb", value=len(record.body), bound=self.max_page)
-        except BadPayload:
-            return Verdict("payload.bad", value=len(record.body))
+        page = html(record, self.max_page)
+        if isinstance(page, Verdict):
+            return page
         tree, url = HTMLTree.parse(page), record.url or ""
         found = [one for one in pictures(tree, url) if not self._blocked.verdict(one.url)]
         if not found:

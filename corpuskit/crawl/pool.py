@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,8 +14,8 @@ from corpuskit.crawl import gates
 from corpuskit.crawl.archive import RECORD_BYTES, Record
 from corpuskit.crawl.collected import Collected, watched
 from corpuskit.crawl.gates import BlockList, Verdict
-from corpuskit.crawl.pages import Item, archive_inputs, expand, is_wat, items, unusable
-from corpuskit.crawl.payload import PAGE_BYTES, BadPayload, Bomb, decode, inflate
+from corpuskit.crawl.pages import Item, archive_tasks, html, is_wat, items, unusable
+from corpuskit.crawl.payload import PAGE_BYTES
 from corpuskit.crawl.pictures import licence, page_language, pictures
 from corpuskit.crawl.wat import describe
 from corpuskit.document import IMAGES, SCHEMA, document_id
@@ -87,11 +86,7 @@ class Pool(Stage):
 
     def content(self) -> Mapping[str, str]:
         """Digest the block lists."""
-        return {
-            kind: hashlib.sha256("\n".join(gates.read_block_list(paths)).encode()).hexdigest()
-            for kind, paths in (("block_domains", self.block_domains), ("block_urls", self.block_urls))
-            if paths
-        }
+        return gates.block_list_digests(self.block_domains, self.block_urls)
 
     def writes(self, schema: pa.Schema) -> pa.Schema:
         """Say the schema of pairs."""
@@ -99,9 +94,7 @@ class Pool(Stage):
 
     def plan(self, *sources: str) -> list[Task]:
         """Make every archive a task, once; a folder stands for the archives in it and below."""
-        paths = [path for source in sources for path in expand(source)]
-        inputs = archive_inputs(paths, named=self.source is not None)
-        return [Task((item,), PAIRS, work) for item, work in inputs]
+        return archive_tasks(sources, PAIRS, named=self.source is not None)
 
     def run(self, task: Task) -> Iterator[Split]:
         """Read one archive, at most 16 MiB of text at a time."""
@@ -139,12 +132,9 @@ class Pool(Stage):
         return page.pairs(self.texts, self._blocked) or Verdict("pool.none", value=len(page.images))
 
     def _of_html(self, record: Record, item: Item) -> _Page | Verdict:
-        try:
-            page, _ = decode(record.http, inflate(record.http, record.body, self.max_page))
-        except Bomb:
-            return Verdict("payload.bomb", value=len(record.body), bound=self.max_page)
-        except BadPayload:
-            return Verdict("payload.bad", value=len(record.body))
+        page = html(record, self.max_page)
+        if isinstance(page, Verdict):
+            return page
         tree, url = HTMLTree.parse(page), record.url or ""
         images = [(one.url, dict(one.texts()), one.width, one.height) for one in pictures(tree, url)]
         common = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -82,11 +81,7 @@ class Warc(Stage):
 
     def content(self) -> Mapping[str, str]:
         """Digest the block lists, and the model where languages are told."""
-        found = {}
-        for kind, paths in (("block_domains", self.block_domains), ("block_urls", self.block_urls)):
-            if paths:
-                entries = "\n".join(gates.read_block_list(paths))
-                found[kind] = hashlib.sha256(entries.encode()).hexdigest()
+        found = gates.block_list_digests(self.block_domains, self.block_urls)
         return found | ({"language": model_digest()} if self.languages else {})
 
     def writes(self, schema: pa.Schema) -> pa.Schema:

@@ -5,6 +5,7 @@
 import gzip
 import tarfile
 
+import crawling
 import pytest
 from epubs import XHTML, chapter, epub
 
@@ -12,21 +13,12 @@ from corpuskit import engine, settings
 from corpuskit.crawl import books
 from corpuskit.crawl.bookhtml import blocks, parse
 from corpuskit.crawl.books import Books
-from corpuskit.document import REJECT
 from corpuskit.errors import InputError, UsageError
 from corpuskit.testing import _check_portable
 
 
 def crawl(stage: Books, *sources: object) -> tuple[list[dict], list[dict]]:
-    kept, rejected = [], []
-    for task in stage.plan(*map(str, sources)):
-        for split in stage.run(task):
-            assert split.kept.schema.equals(stage.writes(task.schema))
-            assert split.rejected.schema.equals(REJECT)
-            kept += split.kept.to_pylist()
-            rejected += split.rejected.to_pylist()
-    ids = [row["id"] for row in kept + rejected]
-    assert len(set(ids)) == len(ids)
+    kept, rejected = crawling.crawl(stage, *sources)
     for row in kept:
         data = row["text"].encode()
         for one in row["chapters"]:

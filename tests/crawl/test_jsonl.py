@@ -8,6 +8,7 @@ from collections import Counter
 
 import pytest
 import zstandard
+from crawling import crawl
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,22 +16,9 @@ from corpuskit import engine, settings
 from corpuskit.crawl import corpora
 from corpuskit.crawl.corpora import collection
 from corpuskit.crawl.jsonl import Jsonl
-from corpuskit.document import REJECT, document_id
+from corpuskit.document import document_id
 from corpuskit.errors import InputError, UsageError
 from corpuskit.testing import _check_portable
-
-
-def crawl(stage, *sources):
-    kept, rejected = [], []
-    for task in stage.plan(*map(str, sources)):
-        for split in stage.run(task):
-            assert split.kept.schema.equals(stage.writes(task.schema))
-            assert split.rejected.schema.equals(REJECT)
-            kept += split.kept.to_pylist()
-            rejected += split.rejected.to_pylist()
-    ids = [row["id"] for row in kept + rejected]
-    assert len(set(ids)) == len(ids)
-    return kept, rejected
 
 
 def write(path, *records):

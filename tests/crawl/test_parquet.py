@@ -6,29 +6,17 @@ import decimal
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from crawling import crawl
 from hypothesis import given
 from hypothesis import strategies as st
 
 from corpuskit import engine
 from corpuskit.crawl import parquet as module
 from corpuskit.crawl.parquet import Parquet
-from corpuskit.document import REJECT, SCHEMA, document_id
+from corpuskit.document import SCHEMA, document_id
 from corpuskit.errors import InputError, UsageError
 from corpuskit.shard.parquet import Parquet as Shard
 from corpuskit.testing import _check_portable, check_stage, documents, write_dataset
-
-
-def crawl(stage, *sources):
-    kept, rejected = [], []
-    for task in stage.plan(*map(str, sources)):
-        for split in stage.run(task):
-            assert split.kept.schema.equals(stage.writes(task.schema))
-            assert split.rejected.schema.equals(REJECT)
-            kept += split.kept.to_pylist()
-            rejected += split.rejected.to_pylist()
-    ids = [row["id"] for row in kept + rejected]
-    assert len(set(ids)) == len(ids)
-    return kept, rejected
 
 
 def write(path, group_rows=1000, **columns):

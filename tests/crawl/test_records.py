@@ -13,12 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
+from crawling import crawl
 from hypothesis import given
 from hypothesis import strategies as st
 
 from corpuskit import engine
 from corpuskit.crawl.records import Records
-from corpuskit.document import REJECT, document_id
+from corpuskit.document import document_id
 from corpuskit.errors import InputError, UsageError
 from corpuskit.testing import _check_portable
 
@@ -30,19 +31,6 @@ FILMS = [
 ]
 TEXTS = ["Alien (1979) by Ridley Scott", "Heat by Michael Mann", "Persona (1966)"]
 TEMPLATE = "{title}[ ({year})][ by {director}]"
-
-
-def crawl(stage, *sources):
-    kept, rejected = [], []
-    for task in stage.plan(*map(str, sources)):
-        for split in stage.run(task):
-            assert split.kept.schema.equals(stage.writes(task.schema))
-            assert split.rejected.schema.equals(REJECT)
-            kept += split.kept.to_pylist()
-            rejected += split.rejected.to_pylist()
-    ids = [row["id"] for row in kept + rejected]
-    assert len(set(ids)) == len(ids)
-    return kept, rejected
 
 
 def write(path, data):

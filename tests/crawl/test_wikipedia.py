@@ -7,28 +7,15 @@ import signal
 
 import pytest
 import wikidump
+from crawling import crawl
 from wikidump import PACKINGS, multistream, page, pieces, plain, site
 
 from corpuskit import engine, settings
 from corpuskit.crawl import dumpfile, wikipedia
 from corpuskit.crawl.wikipedia import Wikipedia
 from corpuskit.dataset import Dataset
-from corpuskit.document import REJECT
 from corpuskit.errors import InputError, UsageError
 from corpuskit.testing import _check_portable
-
-
-def crawl(stage: Wikipedia, *sources: object) -> tuple[list[dict], list[dict]]:
-    kept, rejected = [], []
-    for task in stage.plan(*map(str, sources)):
-        for split in stage.run(task):
-            assert split.kept.schema.equals(stage.writes(task.schema))
-            assert split.rejected.schema.equals(REJECT)
-            kept += split.kept.to_pylist()
-            rejected += split.rejected.to_pylist()
-    ids = [row["id"] for row in kept + rejected]
-    assert len(set(ids)) == len(ids)
-    return kept, rejected
 
 
 def one(tmp_path, item: bytes, head: bytes | None = None, **chosen: object) -> dict:
