@@ -20,7 +20,8 @@ from corpuskit.cli import tools
 from corpuskit.cli.crawl import crawl
 from corpuskit.cli.dedup import dedup
 from corpuskit.cli.filter import filter
-from corpuskit.cli.options import CONTEXT, Session, write_commands
+from corpuskit.cli.options import write_commands
+from corpuskit.cli.running import CONTEXT, Session
 from corpuskit.cli.shard import shard
 from corpuskit.cli.train import train
 from corpuskit.errors import CorpuskitError, DoesNotFit, TargetError
@@ -173,7 +174,7 @@ command = Root(
     Like cp, the last path is the target. The same command again goes on where it stopped.
     """,
 )
-for _part in (crawl, filter, dedup, shard, train, tools.run, tools.report, tools.explain, tools.sweep):
+for _part in (crawl, filter, dedup, shard, train, *tools.COMMANDS):
     command.add_command(_part)
 click.version_option(__version__, prog_name="corpuskit", message="%(prog)s %(version)s")(command)
 

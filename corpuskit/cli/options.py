@@ -6,9 +6,7 @@ import ast
 import dataclasses
 import importlib.util
 import inspect
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,21 +16,15 @@ from click.core import ParameterSource
 
 from corpuskit import settings
 from corpuskit.cli import progress
+from corpuskit.cli.running import CONTEXT, RUN_OPTIONS, Running
 from corpuskit.errors import CorpuskitError, TooManyBadRecords, UsageError
 from corpuskit.recipe import KINDS, stage_type
 
 if TYPE_CHECKING:
-    from corpuskit.engine import Options
     from corpuskit.stage import Stage
 
 __all__ = [
-    "CONTEXT",
-    "JSON",
     "PATHS",
-    "RUN_OPTIONS",
-    "VERBOSE",
-    "Running",
-    "Session",
     "StageCommand",
     "Verb",
     "check_target",
@@ -41,32 +33,6 @@ __all__ = [
     "option",
     "write_commands",
 ]
-
-CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-
-
-@dataclass
-class Session:
-    """What must be known of a command line after its command has failed."""
-
-    verbose: bool = False
-
-
-class Share(click.ParamType[float]):
-    """A share such as 0.01 or 1%."""
-
-    name = "share"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Read a share between 0 and 1."""
-        text = str(value)
-        try:
-            share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-        except ValueError:
-            share = math.nan
-        if not 0 <= share <= 1:
-            self.fail(f"{text!r} is not a share between 0 and 1, like 0.01 or 1%", param, ctx)
-        return share
 
 
 class Count(click.ParamType[int]):
@@ -99,98 +65,8 @@ class Listed(click.ParamType[list[Any]]):
         return f"{self._item.get_metavar(param, ctx) or self.name.upper()},..."
 
 
-def _be_verbose(ctx: click.Context, param: click.Parameter, value: bool) -> bool:
-    ctx.ensure_object(Session).verbose |= value
-    return value
-
-
 PATHS = click.Argument(["paths"], nargs=-1, type=click.Path(), metavar="SOURCE... TARGET")
 TARGET = click.Argument(["paths"], nargs=-1, type=click.Path(), metavar="TARGET")
-JSON = click.Option(["--json", "as_json"], is_flag=True, help="Print one JSON object, and nothing else.")
-VERBOSE = click.Option(
-    ["-v", "--verbose"],
-    is_flag=True,
-    callback=_be_verbose,
-    help="Show every rule; after a bug, its traceback too.",
-)
-RUN_OPTIONS: tuple[click.Parameter, ...] = (
-    click.Option(
-        ["-j", "--workers"],
-        type=click.IntRange(min=1),
-        metavar="N",
-        help="Processes to use.  [default: one a core]",
-    ),
-    click.Option(["-n", "--dry-run"], is_flag=True, help="Say what would be done, and write nothing."),
-    JSON,
-    click.Option(["-q", "--quiet"], is_flag=True, help="Print nothing unless something is wrong."),
-    VERBOSE,
-    click.Option(["--force"], is_flag=True, help="Start again: replace what an earlier run wrote to TARGET."),
-    click.Option(
-        ["--engine"],
-        type=click.Choice(["local", "ray"]),
-        default="local",
-        show_default=True,
-        help="Who does the work.",
-    ),
-    click.Option(
-        ["--max-bad"],
-        type=Share(),
-        default="1%",
-        show_default=True,
-        help="Exit with status 5 if a larger share of the records is damaged.",
-    ),
-)
-"""The options of every command that runs stages."""
-
-
-@dataclass(frozen=True)
-class Running:
-    """The shared options as they were given."""
-
-    workers: int | None
-    dry_run: bool
-    as_json: bool
-    quiet: bool
-    verbose: bool
-    force: bool
-    max_bad: float
-
-    @classmethod
-    def of(cls, ctx: click.Context) -> Running:
-        """Take them from a command line.
-
-        Raises:
-            UsageError: The engine is not there, or options contradict each other.
-        """
-        if ctx.params["dry_run"] and ctx.params["force"]:
-            raise UsageError(
-                "--dry-run and --force are given together",
-                fix="leave --force out: the dry run says what stands in the way",
-            )
-        if ctx.params["engine"] == "ray" and importlib.util.find_spec("corpuskit.engine.ray") is None:
-            raise UsageError(
-                "there is no ray engine in this version yet", fix="use --engine local, which uses every core"
-            )
-        return cls(**{field.name: ctx.params[field.name] for field in dataclasses.fields(cls)})
-
-    def options(self, watch: progress.Watch) -> Options:
-        """Return them as the engine takes them."""
-        from corpuskit.engine import Options
-
-        return Options(workers=self.workers, force=self.force, max_bad=self.max_bad, progress=watch)
-
-    def show(self, target: str, watch: progress.Watch, stage: Stage) -> None:
-        """Print what a stage wrote, as they ask for it."""
-        from corpuskit.dataset import Dataset
-
-        dataset = Dataset(target)
-        if self.as_json:
-            progress.print_json(progress.result(dataset, stage.answers(dataset)))
-        elif not self.quiet:
-            told = {"every_rule": self.verbose, "worked": watch.worked}
-            progress.show_result(dataset, **told, answer=stage.answers(dataset))
-            if self.verbose:
-                progress.show_lines(stage.recounts(dataset))
 
 
 def divide(paths: Sequence[str], reads: bool = True) -> tuple[tuple[str, ...], str]:
@@ -272,7 +148,7 @@ class StageCommand(click.Command):
             outlook = engine.outlook(stage, sources, target)
             progress.show_outlook([((stage,), target, outlook)], running.as_json)
             return
-        watch = progress.Watch(quiet=running.quiet)
+        watch = running.watch()
         try:
             with watch:
                 engine.run(stage, sources, target, options=running.options(watch))

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from corpuskit.cli.journal import Log, Metrics
+
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
@@ -29,10 +31,14 @@ _PLAIN_WIDTH = 200
 
 
 class Watch:
-    """Follows a run: a bar on stderr if that is a terminal, and whether there was anything to do."""
+    """Follows a run: a bar on stderr if that is a terminal, files for machines, whether there was work."""
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    def __init__(self, *, quiet: bool = False, log: str | None = None, metrics: str | None = None) -> None:
         self.worked = False
+        self._journals: list[Log | Metrics] = [
+            *([Log(log)] if log else []),
+            *([Metrics(metrics)] if metrics else []),
+        ]
         self._bar = _bar() if sys.stderr.isatty() and not quiet else None
         self._rows: dict[str, TaskID] = {}
         self._began: dict[str, float] = {}
@@ -47,21 +53,32 @@ class Watch:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
+        for journal in self._journals:
+            journal.end(error)
 
     def __call__(self, now: Progress) -> None:
         """Note how far the run is; called by the engine."""
         self.worked = True
+        for journal in self._journals:
+            journal.progress(now)
         if self._bar is None:
             return
         if now.stage not in self._rows:
-            self._rows[now.stage] = self._bar.add_task(now.stage, total=None, rows="", trouble="")
+            self._rows[now.stage] = self._bar.add_task(now.stage, total=None, rows="", workers="", trouble="")
         self._bar.update(
             self._rows[now.stage],
             total=now.tasks if now.tasks > 1 or now.done else None,
             completed=now.done,
-            rows=f"{now.rows_out:,} of {now.rows_in:,} kept{self._rate(now)}" if now.rows_in else "",
+            rows=self._rows_kept(now),
+            workers=f"{now.workers} worker{'s' * (now.workers != 1)}",
             trouble=f"{now.restarts} restart{'s' * (now.restarts > 1)}" if now.restarts else "",
         )
+
+    def _rows_kept(self, now: Progress) -> str:
+        if not now.rows_in:
+            return ""
+        share = now.rows_out / now.rows_in
+        return f"{now.rows_out:,} of {now.rows_in:,} kept ({share:.0%}){self._rate(now)}"
 
     def _rate(self, now: Progress) -> str:
         seconds = time.monotonic() - self._began.setdefault(now.stage, time.monotonic())
@@ -84,6 +101,7 @@ def _bar() -> Bar:
         BarColumn(bar_width=None),
         MofNCompleteColumn(),
         TextColumn("{task.fields[rows]}"),
+        TextColumn("{task.fields[workers]}"),
         TimeElapsedColumn(),
         TimeRemainingColumn(elapsed_when_finished=False),
         TextColumn("[red]{task.fields[trouble]}"),

@@ -1,4 +1,4 @@
-"""`corpuskit run`, `explain`, `report` and `sweep`: what is done with recipes and finished datasets."""
+"""`corpuskit run`, `report`, `explain`, `sweep`, `status` and `task`: what is done with datasets."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Any
 import click
 
 from corpuskit.cli import progress
-from corpuskit.cli.options import CONTEXT, JSON, RUN_OPTIONS, VERBOSE, Running, check_target
+from corpuskit.cli.options import check_target
+from corpuskit.cli.running import CONTEXT, JSON, RUN_OPTIONS, VERBOSE, Running
 from corpuskit.errors import UsageError
 
-__all__ = ["explain", "report", "run", "sweep"]
+__all__ = ["COMMANDS"]
 
 _SAMPLES = 12
 _DATASET = click.Argument(["dataset"], type=click.Path())
@@ -29,10 +30,26 @@ def _run(ctx: click.Context, /, recipe: str, paths: tuple[str, ...], **_: Any) -
         passes = [(one.stages, one.target, outlook) for one, outlook in loaded.outlook(sources, target)]
         progress.show_outlook(passes, running.as_json)
         return
-    with progress.Watch(quiet=running.quiet) as watch:
+    with running.watch() as watch:
         dataset = loaded.run(sources, target, options=running.options(watch))
     if running.as_json or not running.quiet:
         _show_report(dataset.path, running.as_json)
+
+
+def _task(folder: str, index: int, **_: Any) -> None:
+    from corpuskit.engine.slurm import perform_one
+
+    perform_one(folder, index)
+
+
+def _status(folder: str, as_json: bool, **_: Any) -> None:
+    from corpuskit.status import status as status_of
+
+    found = status_of(folder)
+    if as_json:
+        progress.print_json(found.json())
+    else:
+        click.echo(found.text())
 
 
 def _explain(dataset: str, document: str, as_json: bool, **_: Any) -> None:
@@ -45,15 +62,33 @@ def _explain(dataset: str, document: str, as_json: bool, **_: Any) -> None:
         click.echo(explanation.text().rstrip("\n"))
 
 
-def _report(dataset: str, as_json: bool, as_html: bool, **_: Any) -> None:
+def _report(dataset: str, as_json: bool, as_html: bool, richness: bool, verbose: bool, **given: Any) -> None:
     if as_json and as_html:
         raise UsageError("--json and --html are given together", fix="choose one")
-    if as_html:
+    given = {name: value for name, value in given.items() if value is not None}
+    if richness:
+        _show_richness(dataset, as_json, as_html, **given)
+    elif given:
+        raise UsageError(f"--{next(iter(given))} is given without --richness", fix="add --richness")
+    elif as_html:
         from corpuskit.report import report as report_on
 
         click.echo(report_on(dataset, images=_SAMPLES).html())
     else:
         _show_report(dataset, as_json)
+
+
+def _show_richness(
+    dataset: str, as_json: bool, as_html: bool, against: str | None = None, **sampling: Any
+) -> None:
+    from corpuskit.richness import Sampling
+    from corpuskit.richness import richness as richness_of
+
+    found = richness_of(dataset, against=against, sampling=Sampling(**sampling))
+    if as_json:
+        progress.print_json(found.json())
+    else:
+        click.echo(found.html() if as_html else found.text().rstrip("\n"))
 
 
 def _sweep(
@@ -95,6 +130,26 @@ run = click.Command(
     context_settings=CONTEXT,
 )
 
+task = click.Command(
+    "task",
+    callback=_task,
+    params=[
+        click.Argument(["folder"], type=click.Path(), metavar="RUN"),
+        click.Argument(["index"], type=click.IntRange(min=0), metavar="INDEX"),
+        VERBOSE,
+    ],
+    help="""Do one task of an array job: what the script of --engine slurm calls on each node.""",
+    context_settings=CONTEXT,
+)
+
+status = click.Command(
+    "status",
+    callback=_status,
+    params=[click.Argument(["folder"], type=click.Path(), metavar="RUN"), JSON, VERBOSE],
+    help="""Say how far the run that writes the folder RUN is, from any shell, while it goes on or after.""",
+    context_settings=CONTEXT,
+)
+
 explain = click.Command(
     "explain",
     callback=_explain,
@@ -114,9 +169,35 @@ report = click.Command(
         _DATASET,
         JSON,
         click.Option(["--html", "as_html"], is_flag=True, help="Print a page for a browser."),
+        click.Option(["--richness"], is_flag=True, help="Show how rich the text is instead, by source."),
+        click.Option(
+            ["--against"],
+            type=click.Path(),
+            metavar="OTHER",
+            help="With --richness: another dataset to compare with.",
+        ),
+        click.Option(
+            ["--words"],
+            type=click.IntRange(min=1_000),
+            help="With --richness: words of each source to measure.  [default: 100000]",
+        ),
+        click.Option(
+            ["--documents"],
+            type=click.IntRange(min=100),
+            help="With --richness: documents of each source for hosts and vectors.  [default: 1000]",
+        ),
+        click.Option(
+            ["--vectors"],
+            metavar="COLUMN",
+            help="With --richness: column of vectors.  [default: the only one]",
+        ),
         VERBOSE,
     ],
-    help="""Show the way from the first input to a dataset: what every stage and rule kept and rejected.""",
+    help="""Show the way from the first input to a dataset: what every stage and rule kept and rejected.
+
+    With --richness, read its text instead, and show how varied that is: words and phrases, compression,
+    languages, hosts, years, vectors; for each source and for all.
+    """,
     short_help="Show what every stage and rule kept and rejected.",
     context_settings=CONTEXT,
 )
@@ -152,3 +233,6 @@ sweep = click.Command(
     short_help="Show what other bounds of a rule would keep.",
     context_settings=CONTEXT,
 )
+
+COMMANDS = (run, report, explain, sweep, status, task)
+"""All of them, in the order of the help."""

@@ -9,7 +9,8 @@ from click.core import ParameterSource
 
 from corpuskit import settings
 from corpuskit.cli import progress
-from corpuskit.cli.options import CONTEXT, JSON, RUN_OPTIONS, VERBOSE, Verb, divide, option
+from corpuskit.cli.options import Verb, divide, option
+from corpuskit.cli.running import CONTEXT, JSON, RUN_OPTIONS, VERBOSE
 from corpuskit.errors import UsageError
 
 __all__ = ["train"]

@@ -6,11 +6,11 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from corpuskit import files
 from corpuskit.dataset import Dataset
-from corpuskit.engine.local import Job, crew, perform_all
+from corpuskit.engine.local import Job, Todo, crew, perform_all
 from corpuskit.engine.target import Source, Target, describe_sources
 from corpuskit.errors import InputError, TooManyBadRecords
 from corpuskit.stage import Chain, Stage, Step, Task, check_memory
@@ -44,6 +44,8 @@ class Options:
     max_bad: float = 0.01
     task_seconds: float = 6 * 3600
     progress: Callable[[Progress], None] | None = None
+    engine: Literal["local", "ray", "slurm"] = "local"
+    address: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def run(
     place.check_foreign() if options.force else place.check(*label)  # before the lock leaves a trace
     if not place.finished():
         _check_memory(chosen[0], paths)
-    with files.lock(place.path), crew(), contextlib.ExitStack() as held:
+    with files.lock(place.path), _workers(options), contextlib.ExitStack() as held:
         for folder in [folder for stage in chosen for folder in stage.locks()]:
             held.enter_context(files.lock(folder))
         if options.force:
@@ -138,8 +140,30 @@ def _run_tasks(
     if target.finished() and len(standing) == len(tasks):
         return Dataset(target.path)
     todo = [(number, keys[number], task) for number, task in enumerate(tasks) if number not in standing]
-    perform_all(Job(stages, target.path, label.stages[0].name), todo, len(tasks), options)
+    _engine(options)(Job(stages, target.path, label.stages[0].name), todo, len(tasks), options)
     return target.finish(label.stages, label.sources, keys, facts or {})
+
+
+def _workers(options: Options) -> contextlib.AbstractContextManager[Any]:
+    """Keep what performs the tasks over all steps of a run."""
+    if options.engine == "ray":
+        from corpuskit.engine import ray
+
+        return ray.connected(options.address)
+    return crew()
+
+
+def _engine(options: Options) -> Callable[[Job, Sequence[Todo], int, Options], None]:
+    """Import what performs the tasks; all engines write the same bytes."""
+    if options.engine == "ray":
+        from corpuskit.engine import ray
+
+        return ray.perform_all
+    if options.engine == "slurm":
+        from corpuskit.engine import slurm
+
+        return slurm.perform_all
+    return perform_all
 
 
 def _run_chain(

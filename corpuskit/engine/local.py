@@ -31,7 +31,7 @@ from corpuskit.stage import Stage, Task
 if TYPE_CHECKING:
     from corpuskit.engine import Options
 
-__all__ = ["Job", "crew", "perform_all"]
+__all__ = ["Job", "Todo", "WorkerFailed", "crew", "perform_all"]
 
 DOCUMENT_STRIKES = 3
 TASK_STRIKES = 10

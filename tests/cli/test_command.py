@@ -91,7 +91,7 @@ def test_help_names_every_verb_kind_and_status(runner: CliRunner) -> None:
         (["filter", "longer", "a", "b", "--least", "x"], "'x' is not a whole number", "filter longer --help"),
         (["filter", "longer", "a", "b", "--least", "0"], "filter.longer: least must be at least 1", ""),
         (["filter", "longer", "a", "b", "--max-bad", "2"], "not a share between 0 and 1", "--help"),
-        (["filter", "longer", "a", "b", "--engine", "ray"], "no ray engine", "--engine local"),
+        (["filter", "longer", "a", "b", "--engine", "rey"], "'rey' is not one of", "--help"),
         (["filter", "longer", "a", "b", "-n", "--force"], "--dry-run and --force", "leave --force out"),
         (["filter", "longer", "a"], "only 'a' is given", "the last path is the target"),
         (["filter", "longer"], "no paths are given", "SOURCE... TARGET"),

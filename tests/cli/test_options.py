@@ -12,7 +12,8 @@ from click.testing import CliRunner
 
 from corpuskit import settings
 from corpuskit.cli import command
-from corpuskit.cli.options import RUN_OPTIONS, StageCommand, default
+from corpuskit.cli.options import StageCommand, default
+from corpuskit.cli.running import RUN_OPTIONS
 from corpuskit.recipe import KINDS, stage_type
 
 DOCUMENTED = re.compile(r"^\| `--([a-z0-9-]+)[^`]*` \|([^|]*)\|", re.MULTILINE)
