@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TEMPORARY",
+    "abort",
     "commit",
     "create",
+    "entries",
     "exists",
     "expand",
     "file_name",
@@ -38,6 +40,7 @@ __all__ = [
     "scratch",
     "size",
     "sweep_temporary",
+    "unfinished",
     "write_bytes",
 ]
 
@@ -208,10 +211,7 @@ def create(path: str, data: bytes) -> bool:
     Local: a hard link, which fails where the name exists, so the file is never seen half written.
     """
     if is_url(path):
-        if exists(path):
-            return False
-        write_bytes(path, data)
-        return True
+        return _create_remote(path, data)
     temporary = scratch(str(Path(path).parent))
     temporary.write_bytes(data)
     try:
@@ -224,6 +224,48 @@ def create(path: str, data: bytes) -> bool:
         temporary.unlink()
     _sync_folder(Path(path).parent)
     return True
+
+
+def _create_remote(path: str, data: bytes) -> bool:
+    """Write only if nothing is there, by the store's own condition where it has one (S3: If-None-Match)."""
+    if exists(path):
+        return False
+    try:
+        _remote(path).pipe_file(path, data, mode="create")
+    except FileExistsError:  # another run was first; or we were, and the answer was lost on its way
+        return read_bytes(path) == data
+    except (NotImplementedError, TypeError, ValueError):  # a store without conditions
+        write_bytes(path, data)
+    return True
+
+
+def entries(folder: str, pattern: str) -> list[str]:
+    """List what a folder (local or URL) holds under names that match, sorted; no folder holds nothing.
+
+    >>> entries("no/such/folder", "*.json")
+    []
+    """
+    if not is_url(folder):
+        return sorted(str(path) for path in Path(folder).glob(pattern))
+    protocol = folder.split("://", 1)[0]
+    found = _remote(folder).glob(join(folder, pattern))
+    return sorted(f"{protocol}://{str(path).split('://', 1)[-1].lstrip('/')}" for path in found)
+
+
+def unfinished(folder: str) -> dict[str, str]:
+    """List uploads below an s3:// URL that were begun and never ended, which cost money unseen: id to key."""
+    bucket, _, prefix = folder.split("://", 1)[-1].partition("/")
+    if not folder.startswith("s3://"):
+        return {}
+    found = _remote(folder).list_multipart_uploads(bucket)
+    inside = f"{prefix.rstrip('/')}/" if prefix else ""
+    return {one["UploadId"]: one["Key"] for one in found if one["Key"].startswith(inside)}
+
+
+def abort(folder: str, upload: str, key: str) -> None:
+    """Give up an upload that `unfinished` lists."""
+    bucket = folder.split("://", 1)[-1].partition("/")[0]
+    _remote(folder).call_s3("abort_multipart_upload", Bucket=bucket, Key=key, UploadId=upload)
 
 
 def remove(path: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import click
@@ -50,6 +51,26 @@ def _status(folder: str, as_json: bool, **_: Any) -> None:
         progress.print_json(found.json())
     else:
         click.echo(found.text())
+
+
+def _clean(folder: str, dry_run: bool, as_json: bool, **_: Any) -> None:
+    from corpuskit import files
+
+    with files.lock(folder) if files.exists(folder) else contextlib.nullcontext():
+        found = files.unfinished(folder)
+        stray = [] if files.is_url(folder) else files.entries(folder, f"**/{files.TEMPORARY}*")
+        if not dry_run:
+            for upload, key in found.items():
+                files.abort(folder, upload, key)
+            for path in stray:
+                files.remove(path)
+    if as_json:
+        progress.print_json({"uploads": sorted(found.values()), "files": stray, "removed": not dry_run})
+        return
+    for name in [*sorted(found.values()), *stray]:
+        click.echo(name)
+    done = "to remove" if dry_run else "removed"
+    click.echo(f"{len(found)} unfinished uploads and {len(stray)} temporary files {done}")
 
 
 def _explain(dataset: str, document: str, as_json: bool, **_: Any) -> None:
@@ -150,6 +171,23 @@ status = click.Command(
     context_settings=CONTEXT,
 )
 
+clean = click.Command(
+    "clean",
+    callback=_clean,
+    params=[
+        click.Argument(["folder"], type=click.Path(), metavar="TARGET"),
+        click.Option(["-n", "--dry-run"], is_flag=True, help="List them, and remove nothing."),
+        JSON,
+        VERBOSE,
+    ],
+    help="""Remove what killed runs left in a target: uploads that never ended, and temporary files.
+
+    An upload that was cut off is not seen in a bucket, and is paid for until it is aborted.
+    """,
+    short_help="Remove uploads and temporary files that killed runs left behind.",
+    context_settings=CONTEXT,
+)
+
 explain = click.Command(
     "explain",
     callback=_explain,
@@ -234,5 +272,5 @@ sweep = click.Command(
     context_settings=CONTEXT,
 )
 
-COMMANDS = (run, report, explain, sweep, status, task)
+COMMANDS = (run, report, explain, sweep, status, clean, task)
 """All of them, in the order of the help."""

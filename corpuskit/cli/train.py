@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -19,6 +20,21 @@ _NEGATIVE = "--negative"
 _PATHS = "POSITIVE... --negative NEGATIVE... MODEL"
 
 
+def _options(training: type[Any]) -> list[click.Parameter]:
+    """Make the settings of a training options, and add some of those that all commands share."""
+    shared = [one for one in RUN_OPTIONS if one.name in ("quiet", "force")]
+    return [*map(option, settings.fields(training)), JSON, *shared, VERBOSE]
+
+
+def _chosen(ctx: click.Context, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that were given on the command line."""
+    return {
+        name: value
+        for name, value in given.items()
+        if name != "verbose" and ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    }
+
+
 class QualityCommand(click.Command):
     """`corpuskit train quality`: its options are the settings of `QualityTraining`, imported when needed."""
 
@@ -27,7 +43,6 @@ class QualityCommand(click.Command):
         if not self.params:
             from corpuskit.train import QualityTraining
 
-            shared = [one for one in RUN_OPTIONS if one.name in ("quiet", "force")]
             self.params = [
                 click.Argument(["paths"], nargs=-1, type=click.Path(), metavar=_PATHS),
                 click.Option(
@@ -37,10 +52,7 @@ class QualityCommand(click.Command):
                     metavar="NEGATIVE...",
                     help="Datasets of documents as they come, to tell the positives from.",
                 ),
-                *map(option, settings.fields(QualityTraining)),
-                JSON,
-                *shared,
-                VERBOSE,
+                *_options(QualityTraining),
             ]
         return super().get_params(ctx)
 
@@ -83,13 +95,36 @@ def _quality(
         missing = "positives and a model" if negative else "negatives"
         raise UsageError(f"there must be {missing}", fix=f"give {_PATHS}: the last path is the model")
     positives, model = divide(paths)
-    chosen = {
-        name: value
-        for name, value in given.items()
-        if name != "verbose" and ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
-    }
-    training = settings.from_mapping(QualityTraining, chosen, "train.quality")
+    training = settings.from_mapping(QualityTraining, _chosen(ctx, given), "train.quality")
     trained = train_quality(positives, negative, model, training, force=force)
+    if as_json:
+        progress.print_json(trained.json())
+    elif not quiet:
+        click.echo(trained.text())
+
+
+class TokenizerCommand(click.Command):
+    """`corpuskit train tokenizer`: its options are the settings of `TokenizerTraining`."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """List the paths, the settings in order, and some of the shared options."""
+        if not self.params:
+            from corpuskit.train import TokenizerTraining
+
+            paths = click.Argument(["paths"], nargs=-1, type=click.Path(), metavar="CORPUS... OUT")
+            self.params = [paths, *_options(TokenizerTraining)]
+        return super().get_params(ctx)
+
+
+@click.pass_context
+def _tokenizer(
+    ctx: click.Context, /, paths: tuple[str, ...], as_json: bool, quiet: bool, force: bool, **given: Any
+) -> None:
+    from corpuskit.train import TokenizerTraining, train_tokenizer
+
+    training = settings.from_mapping(TokenizerTraining, _chosen(ctx, given), "train.tokenizer")
+    corpora, target = divide(paths, reads=training.kind != "bytes")
+    trained = train_tokenizer(corpora, target, training, force=force)
     if as_json:
         progress.print_json(trained.json())
     elif not quiet:
@@ -98,7 +133,7 @@ def _quality(
 
 train = Verb(
     "train",
-    """Train what a stage reads: quality makes the model of filter quality.
+    """Train what a stage reads: the model of filter quality, the vocabulary of shard tokens.
 
     Example: corpuskit train quality wikipedia books --negative crawl quality-model
     """,
@@ -113,6 +148,22 @@ train.add_command(
         has not seen. MODEL/README.md is its card. The same command again does nothing.
         """,
         short_help="Train the model of filter quality from good documents and others.",
+        context_settings=CONTEXT,
+    )
+)
+train.add_command(
+    TokenizerCommand(
+        "tokenizer",
+        callback=_tokenizer,
+        help="""Learn a vocabulary from the datasets CORPUS..., and write the folder OUT.
+
+        All kinds write tokenizer.json; bpe also GPT-2's encoder.json and vocab.bpe, and tiktoken's ranks;
+        wordpiece also BERT's vocab.txt. --kind bytes needs no corpus. OUT/README.md is the card. The same
+        command again does nothing.
+
+        Example: corpuskit train tokenizer wikipedia books tokenizer --size 50257
+        """,
+        short_help="Learn a vocabulary: BPE, WordPiece, Unigram, or bytes.",
         context_settings=CONTEXT,
     )
 )

@@ -71,7 +71,7 @@ class MinHash(Indexed):
     ngram: int = settings.setting(5, "words in a shingle")
     bands: int | None = settings.setting(None, "bands; by default chosen for the threshold (14 at .8)")
     rows: int | None = settings.setting(None, "rows in a band; by default chosen for the threshold (8 at .8)")
-    verify: bool = settings.setting(True, "compare the shingle sets of documents that meet in a band")
+    confirm: bool = settings.setting(True, "compare the shingle sets of documents that meet in a band")
     keep: str = settings.setting("first", KEEP_HELP)
     against: tuple[str, ...] = settings.setting((), AGAINST_HELP, content=False)
     index: str | None = settings.setting(None, INDEX_HELP, content=False)
@@ -81,8 +81,8 @@ class MinHash(Indexed):
     def __post_init__(self) -> None:
         check_keep(self.keep)
         check_keep_first(self.keep, self.index)
-        if self.index is not None and not self.verify:
-            raise UsageError("an index holds what is needed to verify", fix="drop --no-verify, or --index")
+        if self.index is not None and not self.confirm:
+            raise UsageError("an index holds what is needed to confirm", fix="drop --no-confirm, or --index")
         if not 0 < self.threshold <= 1:
             raise UsageError(f"threshold is {self.threshold}", fix="a Jaccard similarity above 0 and up to 1")
         if (self.bands is None) != (self.rows is None):
@@ -118,7 +118,7 @@ class MinHash(Indexed):
     def steps(self) -> tuple[Step, ...]:
         """List the steps: signatures, links, components, shingles (to verify), clusters, survivors."""
         bands, rows = self.shape
-        bound = self.threshold if self.verify else None
+        bound = self.threshold if self.confirm else None
         beside = (self.against, self.index)
         steps = [] if self.index is None else [Step(Generations(self.index), sources=True)]
         old, first = tuple(range(len(steps))), len(steps)
@@ -126,9 +126,9 @@ class MinHash(Indexed):
         steps.append(Step(signed, sources=True))
         steps.append(Step(Links(*beside), steps=(first, *old)))
         steps.append(Step(Components(*beside, self.memory), steps=(first, first + 1, *old)))
-        if self.verify:
-            verify = Shingles(self.ngram, tuple(band_names(bands)), *beside)
-            steps.append(Step(verify, steps=(first, first + 2, *old), sources=True))
+        if self.confirm:
+            confirm = Shingles(self.ngram, tuple(band_names(bands)), *beside)
+            steps.append(Step(confirm, steps=(first, first + 2, *old), sources=True))
         clusters = len(steps)
         found = Clusters(self.keep, bound, *beside, self.memory)
         steps.append(Step(found, steps=(clusters - 1, *old)))

@@ -165,9 +165,8 @@ class Target:
 
     def _markers(self) -> Iterator[dict[str, Any]]:
         """Read the markers that stand."""
-        names = [] if files.is_url(self.path) else Path(self.path, "done").glob("*.json")
-        for name in sorted(names):
-            if marker := self._marker(int(name.stem)):
+        for name in files.entries(files.join(self.path, "done"), "*.json"):
+            if marker := self._marker(int(files.file_name(name).removesuffix(".json"))):
                 yield marker
 
     def _marker(self, number: int) -> dict[str, Any] | None:
@@ -263,9 +262,8 @@ class Target:
         self.check_foreign()
         if not files.exists(files.join(self.path, "plan.json")):
             return
-        if not files.is_url(self.path):
-            for path in Path(self.path).glob("part-*.parquet"):
-                path.unlink()
+        for path in files.entries(self.path, "part-*.parquet"):
+            files.remove(path)
         for told in (told for marker in self._markers() for told in marker.get("files", [])):
             files.remove(files.join(self.path, told["path"]))
         for name in self._kept_folders():

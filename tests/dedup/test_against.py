@@ -42,16 +42,16 @@ def test_exact(runs, tmp_path, reference, keep):
     assert not set(split.kept["id"].to_pylist()) & set(ids(100, 4))
 
 
-@pytest.mark.parametrize("verify", [True, False])
+@pytest.mark.parametrize("confirm", [True, False])
 @pytest.mark.parametrize("keep", ["first", "longest", "none"])
-def test_minhash(runs, tmp_path, reference, keep, verify):
+def test_minhash(runs, tmp_path, reference, keep, confirm):
     docs = documents([text(70, 900), text(101), "", text(60, 500), text(70, 901), "something else"])
     path = write_dataset(tmp_path / "docs", docs.slice(0, 3), docs.slice(3))
-    split = runs(MinHash(keep=keep, verify=verify, against=(reference,)), [path])
+    split = runs(MinHash(keep=keep, confirm=confirm, against=(reference,)), [path])
     among = {"first": {4: 0}, "longest": {4: 0}, "none": {0: 4, 4: 0}}[keep]
     assert dropped(split) == {1: 100, 3: 101, **among}
     rows = {int(row["id"], 16): row for row in split.rejected.to_pylist()}
-    assert rows[1]["value"] == (pytest.approx(96 / 97) if verify else None)
+    assert rows[1]["value"] == (pytest.approx(96 / 97) if confirm else None)
 
 
 def test_what_is_linked_to_a_reference_through_another_goes_too(runs, tmp_path, reference):

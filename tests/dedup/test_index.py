@@ -263,8 +263,8 @@ def test_only_first_can_be_kept_over_time():
         for chain in (Exact, MinHash):
             with pytest.raises(UsageError, match="with an index only 'first'"):
                 chain(keep=keep, index="index")
-    with pytest.raises(UsageError, match="verify"):
-        MinHash(verify=False, index="index")
+    with pytest.raises(UsageError, match="confirm"):
+        MinHash(confirm=False, index="index")
     with pytest.raises(UsageError, match="not filters"):
         Ngram(filters="filters", index="index")
 

@@ -127,10 +127,10 @@ def test_wrong_settings_are_the_users_error(wrong, told):
 # The chain.
 
 
-@pytest.mark.parametrize("verify", [True, False])
+@pytest.mark.parametrize("confirm", [True, False])
 @pytest.mark.parametrize("keep", ["first", "none"])
-def test_the_laws(verify, keep):
-    check_stage(MinHash(verify=verify, keep=keep), documents([*variants(60, 4, 1), "Short.", "short", ""]))
+def test_the_laws(confirm, keep):
+    check_stage(MinHash(confirm=confirm, keep=keep), documents([*variants(60, 4, 1), "Short.", "short", ""]))
 
 
 def test_near_duplicates_go_and_name_their_twin(runs, tmp_path):
@@ -153,12 +153,12 @@ def test_the_threshold_is_a_bound_of_the_true_similarity(runs, tmp_path):
     path = write_dataset(tmp_path / "docs", documents(pair))
     assert dropped(runs(MinHash(threshold=0.9, bands=100, rows=1), [path])) == {1: 0}
     assert dropped(runs(MinHash(threshold=0.9000001, bands=100, rows=1), [path])) == {}
-    assert dropped(runs(MinHash(threshold=0.9000001, bands=100, rows=1, verify=False), [path])) == {1: 0}
+    assert dropped(runs(MinHash(threshold=0.9000001, bands=100, rows=1, confirm=False), [path])) == {1: 0}
 
 
 def test_without_verification_there_is_no_value(runs, tmp_path):
     path = write_dataset(tmp_path / "docs", documents([text(50), text(50)]))
-    (row,) = runs(MinHash(verify=False), [path]).rejected.to_pylist()
+    (row,) = runs(MinHash(confirm=False), [path]).rejected.to_pylist()
     assert (row["value"], row["bound"], row["twin"]) == (None, None, f"{0:032x}")
 
 
@@ -175,12 +175,12 @@ def test_policies(runs, tmp_path):
     dates = [datetime(2024, 1, day, tzinfo=UTC) if day else None for day in (0, 3, 2)]
     docs = documents([text(100), text(102), text(101)], date=dates)
     path = write_dataset(tmp_path / "docs", docs.append_column("score", pa.array([0.5, None, 0.7])))
-    for verify in (True, False):
+    for confirm in (True, False):
         for keep, survivor in {"first": 0, "longest": 1, "newest": 1, "best:score": 2}.items():
-            split = runs(MinHash(keep=keep, verify=verify), [path])
+            split = runs(MinHash(keep=keep, confirm=confirm), [path])
             assert [int(name, 16) for name in split.kept["id"].to_pylist()] == [survivor], keep
             assert set(dropped(split).values()) == {survivor}
-        assert dropped(runs(MinHash(keep="none", verify=verify), [path])) == {0: 1, 1: 0, 2: 0}
+        assert dropped(runs(MinHash(keep="none", confirm=confirm), [path])) == {0: 1, 1: 0, 2: 0}
 
 
 def test_several_sources_in_order_of_preference(runs, tmp_path):
