@@ -51,9 +51,13 @@ KINDS = {
     "dedup.contamination": "corpuskit.dedup.contamination:Contamination",
     "dedup.lines": "corpuskit.dedup.lines:Lines",
     "dedup.substring": "corpuskit.dedup.substring:Substring",
+    "dedup.semantic": "corpuskit.dedup.semantic:Semantic",
     "dedup.images": "corpuskit.dedup.images:Images",
     "shard.parquet": "corpuskit.shard.parquet:Parquet",
+    "shard.mix": "corpuskit.shard.mix:Mix",
     "shard.webdataset": "corpuskit.shard.webdataset:WebDataset",
+    "shard.tokens": "corpuskit.shard.tokens:Tokens",
+    "shard.layouts": "corpuskit.shard.layouts:Layouts",
 }
 """Every kind of stage, and the class that does it, which is imported when it is first needed."""
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpuskit import settings
-from corpuskit.dataset import PartWriter, as_json
+from corpuskit.dataset import File, PartWriter, as_json
 from corpuskit.document import REJECT, SCHEMA
 from corpuskit.stage import Chain, Split, Stage, check_conservation
 
@@ -207,15 +207,28 @@ def _run(stage: Stage, sources: Sequence[str], folder: str) -> Split:
         inputs = [written[earlier] for earlier in step.steps] + (list(sources) if step.sources else [])
         if number == len(stage.steps()) - 1:
             break
-        split = _run_step(step.stage, step.stage, inputs)
-        written.append(write_dataset(f"{folder}/{number}", split.kept))
-    result = _run_step(step.stage, stage, inputs)
+        target = f"{folder}/{number}"
+        split = _run_step(step.stage.placed(target), step.stage, inputs)
+        written.append(write_dataset(target, split.kept))
+        _place(split, Path(target))
+    result = _run_step(step.stage.placed(f"{folder}/last"), stage, inputs)
     shutil.rmtree(folder, ignore_errors=True)
     return result
 
 
+def _place(split: Split, folder: Path) -> None:
+    """Move what a step wrote beside its rows into its dataset, as the engine does."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"] = [dataclasses.asdict(File.at(path, name)) for name, path in split.beside.items()]
+    for name, path in split.beside.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        path.replace(folder / name)
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
 def _run_step(step: Stage, told: Stage, sources: Sequence[str]) -> Split:
     kept, rejected = [], []
+    beside: dict[str, Path] = {}
     schema = None
     for task in step.plan(*sources):
         schema = step.writes(task.schema)
@@ -229,9 +242,11 @@ def _run_step(step: Stage, told: Stage, sources: Sequence[str]) -> Split:
             )
             kept.append(split.kept)
             rejected.append(split.rejected)
+            beside |= split.beside
     assert schema is not None, f"total: {step.name} plans no task"
     nothing = pa.RecordBatch.from_pylist([], schema)
     return Split(
         pa.concat_batches([nothing, *kept]),
         pa.concat_batches([pa.RecordBatch.from_pylist([], REJECT), *rejected]),
+        beside=beside,
     )

@@ -75,6 +75,18 @@ def test_pieces_of_pieces_are_conserved() -> None:
     check_conservation(Split(documents(["one", "two"], id=["a#1#0", "a#1#1"]), cut, source), "test")
 
 
+def test_repeats_are_beside_the_account_and_no_id_is_kept_twice() -> None:
+    source = documents(["one", "two"], id=["a", "b~1"])  # b~1 came in as a repeat, and counts
+    kept = documents(["one", "one", "two", "six"], id=["a", "a~1", "b~1", "c#0~2"])
+    check_conservation(Split(kept, source=source), "test")
+    for ids, fault in (
+        (["a", "a~1", "a~1", "b~1"], "kept twice: a~1"),
+        (["a", "a~1", "a~2", "a~3"], "lost: b~1"),
+    ):
+        with pytest.raises(AssertionError, match=fault):
+            check_conservation(Split(documents(["one", "one", "one", "two"], id=ids), source=source), "test")
+
+
 def test_watching_limits_processor_time() -> None:
     started = time.monotonic()
     with pytest.raises(TookTooLong), watching("document", 0.1):

@@ -83,14 +83,14 @@ def _leaves(trails: Iterable[_Trail]) -> list[str]:
 
 
 def _line(name: str) -> set[str]:
-    """Return a name and those of the documents it was cut from.
+    """Return a name and those of the documents it was cut from, or repeats.
 
-    >>> sorted(_line("ab#0#1"))
-    ['ab', 'ab#0', 'ab#0#1']
+    >>> sorted(_line("ab#0~1"))
+    ['ab', 'ab#0', 'ab#0~1']
     """
     found = {name}
     while lookup.family(name) != name:
-        name = name.rsplit("#", 1)[0]
+        name = name[: max(name.rfind("#"), name.rfind("~"))]
         found.add(name)
     return found
 
@@ -104,7 +104,8 @@ def _story(name: str, trails: Sequence[_Trail], twins: Mapping[str, Twin]) -> St
     met: set[str] = set()
     told: Mapping[str, Any] = {}
     for trail in trails:
-        here = next((row for row in trail.rows if row.id in line), None)
+        mine = [row for row in trail.rows if row.id in line]
+        here = max(mine, key=lambda row: len(row.id), default=None)  # a repeat rather than its document
         rejects = [reject for reject in trail.rejects if reject["id"] in line]
         came = any(source.sha256 in met for source in trail.sources)
         if not (here or rejects or came):

@@ -34,7 +34,7 @@ __all__ = [
     "urls_of",
 ]
 
-_PIECES = re.compile(r"(#[0-9]+)+$")
+_PIECES = re.compile(r"([#~][0-9]+)+$")
 _NAMED = ("id", "url", "document")
 _IGNORED = re.compile(r"^https?://(www\.)?|/+$", re.IGNORECASE)
 
@@ -58,10 +58,10 @@ class Row:
 
 
 def family(name: str) -> str:
-    """Return the id of the document that a piece was cut from, or of the document itself.
+    """Return the id of the document that a piece was cut from, that a mix repeats, or of the document itself.
 
-    >>> family("ab#0#12"), family("ab")
-    ('ab', 'ab')
+    >>> family("ab#0#12"), family("ab#0~1"), family("ab")
+    ('ab', 'ab', 'ab')
     """
     return _PIECES.sub("", name)
 

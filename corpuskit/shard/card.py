@@ -8,6 +8,7 @@ import re
 import string
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import pyarrow as pa
 
@@ -15,8 +16,9 @@ from corpuskit import files
 from corpuskit.dataset import Dataset
 from corpuskit.funnel import Level, Section, funnel
 from corpuskit.language import LANGUAGES
+from corpuskit.shard.mixture import shares_told
 
-__all__ = ["render", "write"]
+__all__ = ["Reading", "render", "write"]
 
 _SIZES = ("1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T")
 _ISO_639_1 = {code: label for label, code in LANGUAGES.items() if len(label) == 2}
@@ -24,7 +26,7 @@ _SHOWN = 30
 _NAMED = 4
 
 _MEANINGS = {
-    "id": "32 hex digits, unique; pieces of a cut document end in `#0`, `#1`, ...",
+    "id": "32 hex digits, unique; pieces of a cut document end in `#0`, `#1`, ..., repeats in `~1`, ...",
     "text": "the text",
     "url": "where it was fetched from",
     "date": "when it was fetched, else published",
@@ -34,6 +36,9 @@ _MEANINGS = {
     "lang_score": "how sure that is, 0 to 1",
     "title": "the page's title",
     "images": "its images, at their byte offsets in the text",
+    "file": "the file it lies in",
+    "place": "the first of its lines, rows, images or bytes there, from 0",
+    "count": "how many of them it has",
 }
 
 _LOAD = string.Template(
@@ -67,7 +72,16 @@ and takes the number of samples from `sizes.json`."""
 )
 
 
-def write(dataset: Dataset) -> None:
+@dataclass(frozen=True)
+class Reading:
+    """How the files of a layout are read: lines of front matter, Markdown, and what they are packed as."""
+
+    front: tuple[str, ...]
+    load: str
+    packed: str
+
+
+def write(dataset: Dataset, reading: Reading | None = None) -> None:
     """Write the card beside a finished dataset, unless someone has edited the one that stands there.
 
     The last line of a card holds the hash of what is above it: a card that no longer matches its
@@ -76,7 +90,7 @@ def write(dataset: Dataset) -> None:
     path = files.join(dataset.path, "README.md")
     if files.exists(path) and not _untouched(files.read_bytes(path)):
         return
-    body = render(dataset).encode()
+    body = render(dataset, reading).encode()
     card = body + _seal(body)
     if not files.exists(path) or files.read_bytes(path) != card:
         files.write_bytes(path, card)
@@ -97,16 +111,23 @@ def _untouched(card: bytes) -> bool:
     return card == body + _seal(body)
 
 
-def render(dataset: Dataset) -> str:
-    """Return the card, Markdown with YAML front matter; the same for the same dataset in any folder."""
+def render(dataset: Dataset, reading: Reading | None = None) -> str:
+    """Return the card, Markdown with YAML front matter; the same for the same dataset in any folder.
+
+    Without a `reading`, the files beside the parts are tar files of webdataset, or there are none.
+    """
     sections = funnel(dataset)
     blocks = [
-        _front_matter(dataset),
+        _front_matter(dataset, reading),
         f"# {_title(sections)}",
-        _summary(dataset),
-        f'## Load\n\n`DIR` is this folder. `load_dataset("DIR")` works as well.\n\n{_load(dataset)}',
-        "## Languages\n\n" + _languages(dataset),
-        "## Columns\n\n" + _columns(dataset.schema),
+        _summary(dataset, reading),
+        f"## Load\n\n`DIR` is this folder. {_load(dataset, reading)}",
+        *_mixes(sections),
+        *(
+            [f"## Index\n\n`part-*.parquet` say where each document lies.\n\n{_columns(dataset.schema)}"]
+            if reading
+            else [f"## Languages\n\n{_languages(dataset)}", f"## Columns\n\n{_columns(dataset.schema)}"]
+        ),
         "## How it was made\n\n" + "\n\n".join(_made(sections)),
         "## Make it again\n\n" + "\n\n".join(_again(sections, dataset)),
         "## Rights\n\nThe texts remain under the rights of those who wrote them. "
@@ -115,14 +136,17 @@ def render(dataset: Dataset) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def _load(dataset: Dataset) -> str:
+def _load(dataset: Dataset, reading: Reading | None) -> str:
+    if reading:
+        return reading.load
+    works = '`load_dataset("DIR")` works as well.\n\n'
     if not dataset.files:
-        return _LOAD.substitute(folder="DIR")
+        return works + _LOAD.substitute(folder="DIR")
     names = [file.path.removesuffix(".tar") for file in dataset.files]
-    return _LOAD_TARS.substitute(folder="DIR", first=names[0], last=names[-1])
+    return works + _LOAD_TARS.substitute(folder="DIR", first=names[0], last=names[-1])
 
 
-def _front_matter(dataset: Dataset) -> str:
+def _front_matter(dataset: Dataset, reading: Reading | None) -> str:
     codes = [_ISO_639_1.get(code, code) for code in _totals(dataset) if re.fullmatch(r"[a-z]{2,3}", code)]
     lines = ["---"]
     if codes:
@@ -131,6 +155,8 @@ def _front_matter(dataset: Dataset) -> str:
             *(f'- "{code}"' for code in sorted(set(codes))),
         ]  # quoted: YAML reads no as false
     lines += ["size_categories:", f"- {_size_category(dataset.rows)}"]
+    if reading:
+        return "\n".join([*lines, "tags:", "- corpuskit", *reading.front, "---"])
     lines += ["task_categories:", "- text-generation"] if "text" in dataset.schema.names else []
     lines += ["task_categories:", "- image-to-text"] if dataset.files else []
     lines += ["tags:", "- corpuskit"]
@@ -166,17 +192,20 @@ def _title(sections: Sequence[Section]) -> str:
     return f"A corpus from {shown}" + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _summary(dataset: Dataset) -> str:
+def _summary(dataset: Dataset, reading: Reading | None) -> str:
     words, text = (sum(getattr(part, name) for part in dataset.parts) for name in ("words", "text_bytes"))
     rows = [part.rows for part in dataset.parts]
     stored = sum(item.file_bytes for item in dataset.files or dataset.parts)
     packed = "tar" if dataset.files else "Parquet with zstd"
     each = f"{rows[0]:,}" if min(rows) == max(rows) else f"{min(rows):,} to {max(rows):,}"
+    held = f"{len(rows):,} of {each} documents, {_bytes(stored)}, {packed}"
+    if reading:
+        held = f"{len(dataset.files):,}, {_bytes(stored)}, {reading.packed}"
     facts = [
         ("documents", f"{dataset.rows:,}"),
         ("words", f"{words:,} (runs between white space)"),
         ("text", f"{_bytes(text)}, UTF-8"),
-        ("files", f"{len(rows):,} of {each} documents, {_bytes(stored)}, {packed}"),
+        ("files", held),
     ]
     facts = [fact for fact in facts if "text" in dataset.schema.names or fact[0] not in ("words", "text")]
     order = "The documents stand in one random order over all files"
@@ -211,6 +240,27 @@ def _languages(dataset: Dataset) -> str:
         words = sum(word for _, word in rest)
         found.append((f"{len(rest)} more", f"{rows:,}", _share(rows, dataset.rows), f"{words:,}"))
     return _table(("language", "documents", "share", "words"), found)
+
+
+def _mixes(sections: Sequence[Section]) -> Iterator[str]:
+    """Yield what each mix on the way took of its sources."""
+    for level in (level for section in sections for level in section.levels if level.stage == "shard.mix"):
+        unit = str(level.settings["count"])
+        shares = shares_told(level.facts, unit)
+        whole = sum(share.counted_out for share in shares)
+        rows = [
+            (
+                _plain(share.source),
+                *(f"{count:,}" for count in (share.documents, share.counted)),
+                *(f"{count:,}" for count in (share.documents_out, share.counted_out)),
+                f"{share.epochs:.2f}",
+                _share(share.counted_out, whole),
+            )
+            for share in shares
+        ]
+        name = _plain(unit)
+        head = ("source", "documents", name, "documents in the mix", f"{name} in the mix", "epochs", "share")
+        yield "## Sources\n\n" + _table(head, rows)
 
 
 def _columns(schema: pa.Schema) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar
@@ -23,7 +23,7 @@ from corpuskit.shard import card
 from corpuskit.shard.interleaving import Form, check_form, form_schema, in_form
 from corpuskit.stage import Chain, Input, Split, Stage, Step, Task, dataset_input, document_tasks
 
-__all__ = ["Parquet"]
+__all__ = ["BIN_BITS", "KEY", "Gather", "Parquet", "Scatter"]
 
 RUN_BYTES = 64 << 20
 """Rows that are sorted in memory at a time."""
@@ -34,9 +34,12 @@ MOST_SPILLS = 64
 BIN_BITS = 20
 """Shards begin and end at one of 2**20 evenly spaced keys, so they are even to a millionth of the whole."""
 
-_KEY, _BYTES, _BUCKET = "shard.key", "shard.bytes", "shard.bucket"
-_ADDED = (pa.field(_KEY, pa.uint64()), pa.field(_BYTES, pa.int64()), pa.field(_BUCKET, pa.uint8()))
-_ORDER = [(_KEY, "ascending"), ("id", "ascending")]
+KEY = "shard.key"
+"""The column that `Scatter` adds, by which rows are in order."""
+
+_BYTES, _BUCKET = "shard.bytes", "shard.bucket"
+_ADDED = (pa.field(KEY, pa.uint64()), pa.field(_BYTES, pa.int64()), pa.field(_BUCKET, pa.uint8()))
+_ORDER = [(KEY, "ascending"), ("id", "ascending")]
 
 
 @dataclass(frozen=True)
@@ -113,18 +116,22 @@ class Scatter(Stage):
         return [*tasks, Task(tuple(group), parts[0].schema, {"bits": bits})] if group else tasks
 
     def run(self, task: Task) -> Iterator[Split]:
+        """Scatter the rows of the inputs."""
+        batches = (batch for item in task.inputs for batch in read_batches(item.path, task.schema))
+        yield from self.in_runs(batches, task)
+
+    def in_runs(self, batches: Iterable[pa.RecordBatch], task: Task) -> Iterator[Split]:
         """Sort as many rows as fit in memory, and begin again."""
         schema = self.writes(task.schema)
         pending: list[pa.RecordBatch] = []
         filled = 0
-        for item in task.inputs:
-            for batch in read_batches(item.path, task.schema):
-                keyed = self._with_key(batch, schema, int(task.work["bits"]))
-                pending.append(keyed)
-                filled += int(pc.sum(keyed[_BYTES]).as_py())
-                if filled >= RUN_BYTES:
-                    yield from _in_order(pa.Table.from_batches(pending, schema))
-                    pending, filled = [], 0
+        for batch in batches:
+            keyed = self._with_key(batch, schema, int(task.work["bits"]))
+            pending.append(keyed)
+            filled += int(pc.sum(keyed[_BYTES]).as_py() or 0)
+            if filled >= RUN_BYTES:
+                yield from _in_order(pa.Table.from_batches(pending, schema))
+                pending, filled = [], 0
         yield from _in_order(pa.Table.from_batches(pending, schema))
 
     def _with_key(self, batch: pa.RecordBatch, schema: pa.Schema, bits: int) -> pa.RecordBatch:
@@ -159,8 +166,12 @@ class Gather(Stage):
         sums = np.concatenate([[0], np.cumsum(sizes)])
         return [
             Task((whole,), scattered.schema, {"ranges": _fitting(sums, start, stop)})
-            for start, stop in _even(weights, target)
+            for start, stop in self.shares(weights, target)
         ]
+
+    def shares(self, weights: npt.NDArray[np.int64], target: int) -> list[tuple[int, int]]:
+        """Divide the bins of keys, from the first to before the last, into those of each shard."""
+        return _even(weights, target)
 
     def run(self, task: Task) -> Iterator[Split]:
         """Read the rows of all ranges of keys at once, then sort those of one range after the other."""
@@ -195,7 +206,7 @@ class _Spill:
 
     def write(self, table: pa.Table) -> None:
         """Add those of some rows that are in the range."""
-        keys = table[_KEY].to_numpy()
+        keys = table[KEY].to_numpy()
         chosen = (keys >= np.uint64(self.first)) & (keys <= np.uint64(self.last))
         if chosen.any():
             self._writer.write_table(table if chosen.all() else table.filter(pa.array(chosen)))
@@ -239,8 +250,8 @@ def _check_unique(table: pa.Table) -> None:
 def _histogram(scattered: Dataset) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Count rows and bytes by bin of the key, int64[2**20] each; reads no text."""
     rows, sizes = np.zeros(1 << BIN_BITS, np.int64), np.zeros(1 << BIN_BITS, np.int64)
-    for batch in scattered.batches([_KEY, _BYTES]):
-        bins = (batch[_KEY].to_numpy() >> np.uint64(64 - BIN_BITS)).astype(np.int64)
+    for batch in scattered.batches([KEY, _BYTES]):
+        bins = (batch[KEY].to_numpy() >> np.uint64(64 - BIN_BITS)).astype(np.int64)
         np.add.at(rows, bins, 1)
         np.add.at(sizes, bins, batch[_BYTES].to_numpy())
     return rows, sizes
@@ -287,7 +298,7 @@ def _between(path: str, first: int, last: int) -> Iterator[pa.Table]:
     """Read the row groups that can hold a key from `first` to `last`."""
     with files.open_input(path) as source:
         parquet = pq.ParquetFile(source)
-        leaf = [parquet.schema.column(i).path for i in range(parquet.metadata.num_columns)].index(_KEY)
+        leaf = [parquet.schema.column(i).path for i in range(parquet.metadata.num_columns)].index(KEY)
         for group in range(parquet.num_row_groups):
             seen: Any = parquet.metadata.row_group(group).column(leaf).statistics
             if seen.max >= first and seen.min <= last:

@@ -1,10 +1,14 @@
-"""Keeps workers for all tests of a file."""
+"""Keeps workers for all tests of a file; makes the modules beside the tests importable."""
 
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from corpuskit.engine import crew
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(autouse=True, scope="module")
