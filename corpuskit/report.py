@@ -14,7 +14,7 @@ from corpuskit.contactsheet import Sheet, render, sheets
 from corpuskit.dataset import Dataset
 from corpuskit.funnel import Level, Rule, Section, funnel, upstream
 
-__all__ = ["Report", "report"]
+__all__ = ["Report", "Rows", "page", "report", "size_text", "table_html", "table_text", "visible"]
 
 _NOTE = (
     "Shares are of what came into the stage. A document that breaks several rules counts under each, "
@@ -94,7 +94,7 @@ class Report:
 
     def html(self) -> str:
         """Return one page that loads nothing from elsewhere; everything a stranger wrote is escaped."""
-        return _PAGE.format(title=html.escape(f"{self.path}: report"), body="\n".join(_body(self)))
+        return page(f"{self.path}: report", _body(self))
 
 
 def report(path: str, *, images: int = 0) -> Report:
@@ -155,10 +155,10 @@ _LANGUAGES_HEAD = ("language", "documents", "share", "words", "share")
 
 
 def _headline(found: Report) -> str:
-    stored = f"{_count(found.files, 'file')} of {_size(found.file_bytes)}"
+    stored = f"{_count(found.files, 'file')} of {size_text(found.file_bytes)}"
     return (
         f"{_count(found.documents, 'document')}, {_count(found.words, 'word')}, "
-        f"{_size(found.text_bytes)} of text in {stored}"
+        f"{size_text(found.text_bytes)} of text in {stored}"
     )
 
 
@@ -178,7 +178,7 @@ def _funnel_rows(section: Section, found: Report) -> Rows:
                 f"{level.rows_out:,}",
                 _share(level.rows_out, level.rows_in),
                 "" if words is None else f"{words:,}",
-                "" if level.bytes_out is None else _size(level.bytes_out),
+                "" if level.bytes_out is None else size_text(level.bytes_out),
             )
         )
     return rows
@@ -199,7 +199,7 @@ def _cut_rows(section: Section) -> Rows:
 
 def _cut(level: Level, rule: Rule) -> tuple[str, ...]:
     share = "" if level.bytes_in is None else _share(rule.bytes, level.bytes_in)
-    return f"{rule.spans:,}", _size(rule.bytes), share
+    return f"{rule.spans:,}", size_text(rule.bytes), share
 
 
 def _by_stage(section: Section, cells: Callable[[Level, Rule], tuple[str, ...] | None]) -> Rows:
@@ -229,15 +229,15 @@ def _language_rows(found: Report) -> Rows:
 
 
 def _text(found: Report) -> Iterator[str]:
-    yield _visible(f"{found.path}\n{_headline(found)}\n")
+    yield visible(f"{found.path}\n{_headline(found)}\n")
     yield textwrap.fill(_NOTE, 80) + "\n"
     for section in found.sections:
-        yield textwrap.fill(_visible(_heading(section, found)), 80)
-        yield _table(_FUNNEL_HEAD, _funnel_rows(section, found))
+        yield textwrap.fill(visible(_heading(section, found)), 80)
+        yield table_text(_FUNNEL_HEAD, _funnel_rows(section, found))
         for head, rows in _rules(section):
-            yield _table(head, rows)
+            yield table_text(head, rows)
     if found.languages:
-        yield _table(_LANGUAGES_HEAD, _language_rows(found))
+        yield table_text(_LANGUAGES_HEAD, _language_rows(found))
 
 
 def _rules(section: Section) -> Iterator[tuple[Sequence[str], Rows]]:
@@ -251,7 +251,8 @@ def _rules(section: Section) -> Iterator[tuple[Sequence[str], Rows]]:
             yield head, rows
 
 
-def _table(head: Sequence[str], rows: Rows) -> str:
+def table_text(head: Sequence[str], rows: Rows) -> str:
+    """Write a table 80 columns wide, without colour; all columns but the first are numbers."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -261,7 +262,7 @@ def _table(head: Sequence[str], rows: Rows) -> str:
     for title in head[1:]:
         table.add_column(title, justify="right", no_wrap=True)
     for row in rows:
-        table.add_row(*(_visible(cell) for cell in row))
+        table.add_row(*(visible(cell) for cell in row))
     file = io.StringIO()
     console = Console(file=file, width=80, color_system=None, markup=False, emoji=False, highlight=False)
     console.print(table)
@@ -274,17 +275,17 @@ def _body(found: Report) -> Iterator[str]:
     for section in found.sections:
         yield f"<h2>{html.escape(_heading(section, found))}</h2>"
         bars = [level.rows_out / level.rows_in if level.rows_in else 0.0 for level in section.levels]
-        yield _html_table(_FUNNEL_HEAD, _funnel_rows(section, found), bars)
+        yield table_html(_FUNNEL_HEAD, _funnel_rows(section, found), bars)
         for head, rows in _rules(section):
-            yield _html_table(head, rows)
+            yield table_html(head, rows)
     yield render(found.sheets)
     if found.languages:
         yield "<h2>Languages</h2>"
         bars = [rows / found.documents if found.documents else 0.0 for rows, _ in found.languages.values()]
-        yield _html_table(_LANGUAGES_HEAD, _language_rows(found), bars)
+        yield table_html(_LANGUAGES_HEAD, _language_rows(found), bars)
 
 
-def _html_table(head: Sequence[str], rows: Rows, bars: Iterable[float] | None = None) -> str:
+def table_html(head: Sequence[str], rows: Rows, bars: Iterable[float] | None = None) -> str:
     """Write a table; `bars`, from 0 to 1, are drawn behind the first cell of each row."""
     lengths = list(bars) if bars is not None else [0.0] * len(rows)
     lines = [
@@ -298,6 +299,11 @@ def _html_table(head: Sequence[str], rows: Rows, bars: Iterable[float] | None = 
         cells = "".join(f"<td>{html.escape(cell.strip())}</td>" for cell in row[1:])
         lines.append(f"<tr{kind}><td{style}>{html.escape(row[0].strip())}</td>{cells}</tr>")
     return "".join([*lines, "</tbody></table>"])
+
+
+def page(title: str, body: Iterable[str]) -> str:
+    """Return a page that loads nothing; the title is escaped here, and `body` is HTML already."""
+    return _PAGE.format(title=html.escape(title), body="\n".join(body))
 
 
 _PAGE = """<!doctype html>
@@ -325,10 +331,10 @@ h3 {{ font-size: 1rem; margin: 1rem 0 .3rem; overflow-wrap: anywhere; }}
 """
 
 
-def _visible(text: str) -> str:
+def visible(text: str) -> str:
     r"""Replace what could move a terminal's cursor or turn its text around.
 
-    >>> _visible("a\x1b[2Jb\u202ec")
+    >>> visible("a\x1b[2Jb\u202ec")
     'a�[2Jb�c'
     """
     return "".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in text)
@@ -346,7 +352,8 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _size(count: int) -> str:
+def size_text(count: int) -> str:
+    """Write a number of bytes for people, as 1.2 MB."""
     from rich.filesize import decimal
 
     return decimal(count)
