@@ -44,6 +44,7 @@ KINDS = {
     "filter.rules": "corpuskit.filter.rules:Rules",
     "filter.pii": "corpuskit.filter.pii:Pii",
     "filter.quality": "corpuskit.filter.quality:Quality",
+    "filter.embed": "corpuskit.filter.embed:Embed",
     "dedup.exact": "corpuskit.dedup.exact:Exact",
     "dedup.minhash": "corpuskit.dedup.minhash:MinHash",
     "dedup.ngram": "corpuskit.dedup.ngram:Ngram",

@@ -114,6 +114,8 @@ class Stage:
     """Whether its tasks wait for others, and so may take any time."""
     keeps: ClassVar[tuple[str, ...]] = ()
     """Folders in its target that are its own; a run that starts again removes them too."""
+    inexact: ClassVar[float] = 0.0
+    """How far floats that it adds may be off, or by which share of them, where batches are cut elsewhere."""
     target: ClassVar[str] = ""
     """The folder the stage runs into, while it runs."""
 

@@ -29,7 +29,7 @@ def _options(training: type[Any]) -> list[click.Parameter]:
 def _chosen(ctx: click.Context, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that were given on the command line."""
     return {
-        name: value
+        name: [item for part in value for item in part] if isinstance(value, tuple) else value
         for name, value in given.items()
         if name != "verbose" and ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
     }

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,7 @@ from corpuskit.kernels.hashing import Hashes
 from corpuskit.kernels.utf8 import Offsets
 from corpuskit.stage import Split, Stage, Task, dataset_input
 
-__all__ = ["Clusters", "Shingles"]
+__all__ = ["Clusters", "Shingles", "room"]
 
 Numbers = npt.NDArray[np.int64]
 
@@ -259,7 +260,7 @@ def _distinct(rows: pa.Table) -> _Distinct:
 def _read_sets(path: str, block: int, sizes: Numbers, firsts: Numbers, memory: int) -> tuple[Hashes, Offsets]:
     """Read the sets of the rows `firsts` of a block, in their order."""
     offsets = np.concatenate([[0], np.cumsum(sizes[firsts])])
-    members = _room(int(offsets[-1]), memory)
+    members = room((int(offsets[-1]),), np.uint64, memory)
     put = np.full(len(sizes), -1, np.int64)
     put[firsts] = offsets[:-1]
     row = 0
@@ -272,12 +273,12 @@ def _read_sets(path: str, block: int, sizes: Numbers, firsts: Numbers, memory: i
     return members, offsets
 
 
-def _room(count: int, memory: int) -> Hashes:
-    """Make room for hashes: in memory, or in a temporary file for a component that is too large."""
-    if count * 8 <= memory // 2:
-        return np.empty(count, np.uint64)
+def room(shape: tuple[int, ...], kind: type[np.generic], memory: int) -> npt.NDArray[Any]:
+    """Make room for an array: in memory, or in a temporary file where it would take more than half of it."""
+    if math.prod(shape) * np.dtype(kind).itemsize <= memory // 2:
+        return np.empty(shape, kind)
     with tempfile.TemporaryFile() as file:
-        return np.asarray(np.memmap(file, np.uint64, "w+", shape=count))
+        return np.asarray(np.memmap(file, kind, "w+", shape=shape))
 
 
 def _confirmed(bands: Sequence[Hashes], sets: _Sets) -> Numbers:

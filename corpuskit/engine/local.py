@@ -110,6 +110,7 @@ class Crew:
             env={
                 **os.environ,
                 IN_WORKER: "1",
+                "TOKENIZERS_PARALLELISM": "false",  # a worker is one core
                 "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
             },
             process_group=0,

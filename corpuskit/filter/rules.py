@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from corpuskit import files
 from corpuskit.document import IMAGES, empty_rejects, reject_rows
-from corpuskit.errors import UsageError
+from corpuskit.errors import InputError, UsageError
 from corpuskit.filter import signals
 from corpuskit.filter.edits import Edits
 from corpuskit.filter.signals import LISTED, SIGNALS, Lines
@@ -112,7 +112,10 @@ class Rules(Stage):
         used = [
             name
             for table in self._tables
-            for name in [*(rule.signal for rule in table.scoped("document")), *table.signals]
+            for name in [
+                *(rule.signal for rule in table.scoped("document") if not rule.column),
+                *table.signals,
+            ]
         ]
         return tuple(dict.fromkeys([*(used if self.keep_signals else []), *self.signals]))
 
@@ -123,7 +126,18 @@ class Rules(Stage):
         return "removed_word_ratio" in (*rules, *self._columns)
 
     def writes(self, schema: pa.Schema) -> pa.Schema:
-        """Say which signals become columns."""
+        """Say which signals become columns.
+
+        Raises:
+            InputError: A rule judges a column that the documents have not, or that holds no numbers.
+        """
+        for rule in (rule for table in self._tables for rule in table.rules if rule.column):
+            at = schema.get_field_index(rule.signal)
+            if at < 0 or not _is_number(schema.field(at).type):
+                what = f"{rule.name} judges {rule.signal!r}, and the documents have no such column of numbers"
+                raise InputError(
+                    what, fix="write it first, as filter embed writes scores; or take the rule out"
+                )
         for name in self._columns:
             at, field = schema.get_field_index(name), pa.field(name, SIGNALS[name].type)
             schema = schema.append(field) if at < 0 else schema.set(at, field)
@@ -141,6 +155,7 @@ class Rules(Stage):
 
     def split(self, batch: pa.RecordBatch) -> Split:
         """Cut, judge, and write the signals of what is left."""
+        schema = self.writes(batch.schema)
         judged = _Judged(batch, self.name, self._lists)
         tables = () if self.signals_only else self._tables
         for number, table in enumerate(tables):
@@ -154,7 +169,6 @@ class Rules(Stage):
         found = judged.values(self._columns) | {"text": judged.text}
         if IMAGES.name in batch.schema.names:
             found[IMAGES.name] = judged.images
-        schema = self.writes(batch.schema)
         columns = [found[field.name] if field.name in found else batch[field.name] for field in schema]
         kept = pa.RecordBatch.from_arrays(columns, schema=schema).filter(pa.array(~judged.gone))
         return Split(kept, pa.concat_batches([empty_rejects(), *judged.rejects]))
@@ -215,7 +229,9 @@ class _Judged:
 
     def judge(self, rules: Sequence[Rule], columns: Sequence[str]) -> None:
         """Reject the documents that break rules; signals for `columns` are computed on the way."""
-        values = self.values(list(dict.fromkeys([*(rule.signal for rule in rules), *columns])))
+        signals_ = [rule.signal for rule in rules if not rule.column]
+        values = self.values(list(dict.fromkeys([*signals_, *columns])))
+        values |= {rule.signal: self._batch[rule.signal] for rule in rules if rule.column}
         for rule in rules:
             rows = np.flatnonzero(_broken(rule, values[rule.signal]) & self._meant(rule))
             if len(rows):
@@ -317,6 +333,10 @@ def _read_list(path: str) -> tuple[str, ...]:
     if not found:
         raise UsageError(f"the list {path} is empty", fix="write one entry a line")
     return found
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
 def _broken(rule: Rule, values: pa.Array) -> Chosen:

@@ -241,7 +241,7 @@ CUT_WITHIN = {
 CHOOSE = {"stories", "realnews"}
 """Tables that look for texts of one kind, in place of good ones: tests/filter/test_choosing.py."""
 
-IMAGES = {"coyo", "datacomp-basic", "kosmos1", "laion", "mmc4", "obelics"}
+IMAGES = {"coyo", "datacomp-basic", "kosmos1", "laion", "laion-clip", "mmc4", "obelics"}
 """Tables for images and their captions: tests/filter/test_image_tables.py."""
 
 RULES = {rule.name: rule for table in BUILT_IN if table not in CHOOSE | IMAGES for rule in load(table).rules}

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpuskit.errors import UsageError
+from corpuskit.errors import InputError, UsageError
 from corpuskit.filter import signals
 from corpuskit.filter.rules import Rules
 from corpuskit.filter.signals import SIGNALS
@@ -80,7 +80,10 @@ def test_laws(stage: Rules) -> None:
         "{",
         "\n\n\n",
     ]
-    check_stage(stage, documents(texts, lang=["eng", "eng", None, "zho", "deu", "eng", None]))
+    scores = [0.3, 0.2, None, 0.28, 0.1, None, 0.5]
+    check_stage(
+        stage, documents(texts, lang=["eng", "eng", None, "zho", "deu", "eng", None], clip_score=scores)
+    )
 
 
 def test_every_broken_rule_is_recorded_with_value_and_bound() -> None:
@@ -393,3 +396,29 @@ def test_wrong_settings_are_named_and_corrected(values: dict[str, Any], what: st
         from_mapping(Rules, values, "filter.rules")
     assert what in error.value.what
     assert fix in (error.value.fix or "")
+
+
+def test_a_column_that_documents_bring_along_is_judged_as_it_is(tmp_path: Path) -> None:
+    """The value at the bound is kept, one below it goes, and one that is null breaks no rule."""
+    table = tmp_path / "mine.toml"
+    table.write_text('[[rule]]\nname = "aesthetic.min"\ncolumn = "aesthetic"\nmin = 4.5\n')
+    stage = Rules(tables=(str(table),))
+    batch = documents(["a", "b", "c"], aesthetic=[4.5, 4.25, None])
+    result = stage.split(batch)
+    assert result.kept["text"].to_pylist() == ["a", "c"]
+    assert [(row["rule"], row["value"], row["bound"]) for row in result.rejected.to_pylist()] == [
+        ("mine.aesthetic.min", 4.25, 4.5)
+    ]
+    assert result.kept.schema == batch.schema
+    check_stage(stage, batch)
+
+
+@pytest.mark.parametrize("columns", [{}, {"aesthetic": ["high", "low"]}])
+def test_a_column_that_is_not_there_is_missed_before_any_document(
+    columns: dict[str, list[str]], tmp_path: Path
+) -> None:
+    table = tmp_path / "mine.toml"
+    table.write_text('[[rule]]\nname = "aesthetic.min"\ncolumn = "aesthetic"\nmin = 4.5\n')
+    with pytest.raises(InputError, match="judges 'aesthetic'") as caught:
+        Rules(tables=(str(table),)).writes(documents(["a", "b"], **columns).schema)
+    assert caught.value.fix

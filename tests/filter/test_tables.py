@@ -100,6 +100,13 @@ WRONG = {
     "an empty name": (ROW.replace("words.min", ""), "name wants text", ""),
     "a name that is a number": (ROW.replace('"words.min"', "7"), "rule 1: name wants text, not 7", ""),
     "no signal": (ROW.replace('signal = "word_count"\n', ""), "has no signal", 'add signal = "..."'),
+    "a signal and a column": (ROW + 'column = "score"\n', "has both signal and column", "exactly one"),
+    "a signal for a column": (ROW.replace("signal", "column"), "is a signal", 'say signal = "word_count"'),
+    "a column of lines": (
+        '[[rule]]\nname = "x"\ncolumn = "score"\nscope = "line"\nmin = 2\n',
+        "not of a line",
+        "leave scope out",
+    ),
     "no bound": (ROW.replace("min = 5\n", ""), "has neither min nor max", "exactly one"),
     "two bounds": (ROW + "max = 9\n", "has both min and max", "two rules"),
     "a bound in quotes": (ROW.replace("= 5", '= "5"'), "min wants a number, not '5'", ""),
@@ -135,6 +142,11 @@ def test_what_is_wrong_is_named_with_file_and_row_and_corrected(wrong: str, tmp_
     assert path in error.value.what
     assert what in error.value.what
     assert fix in (error.value.fix or "")
+
+
+def test_reads_a_rule_of_a_column(tmp_path: Path) -> None:
+    path = write(tmp_path, '[[rule]]\nname = "x"\ncolumn = "score"\nmin = 2\n')
+    assert load(path).rules == (Rule("mine.x", "score", 2.0, None, column=True),)
 
 
 def test_zero_is_a_bound(tmp_path: Path) -> None:

@@ -8,8 +8,10 @@
     scope = "document"           # or "line", "image": drop that alone; or "span": cut what the signal finds
     languages = ["en"]           # judge only documents in these; those of unknown language are judged too
 
-`name`, `signal` and one of `min` and `max` are needed. The table's name is its file's, without `.toml`. Above
-its rules a table may list `signals` that it writes as columns and does not judge: `signals = ["char_count"]`.
+`name`, `signal` and one of `min` and `max` are needed. A number that documents bring along, such as the
+`clip_score` that `filter embed` writes, is judged with `column = "clip_score"` in place of `signal`. The
+table's name is its file's, without `.toml`. Above its rules a table may list `signals` that it writes as
+columns and does not judge: `signals = ["char_count"]`.
 """
 
 from __future__ import annotations
@@ -70,7 +72,7 @@ _KNOWN: Mapping[Scope, Mapping[str, Any]] = {
     "span": SPAN_SIGNALS,
     "image": IMAGE_SIGNALS,
 }
-_KEYS = ("name", "signal", "min", "max", "source", "scope", "languages")
+_KEYS = ("name", "signal", "column", "min", "max", "source", "scope", "languages")
 
 
 @dataclass(frozen=True)
@@ -79,12 +81,13 @@ class Rule:
 
     Attributes:
         name: What rejects call it, `gopher.word_count.min`.
-        signal: The signal it judges.
+        signal: The signal it judges, or the column.
         low: The least value that is kept; null if it has no least one.
         high: The greatest value that is kept; null if it has no greatest one.
         scope: What goes when it is broken.
         source: The paper and table it is from.
         languages: ISO 639-3 codes of the languages it is meant for; none: all.
+        column: Whether it judges a column that the documents bring along.
     """
 
     name: str
@@ -94,6 +97,7 @@ class Rule:
     scope: Scope = "document"
     source: str = ""
     languages: tuple[str, ...] = ()
+    column: bool = False
 
     @property
     def bound(self) -> float:
@@ -215,8 +219,12 @@ def _read_rule(row: object, table: str, where: str) -> Rule:
     scope = _text(row, "scope", where, "document")
     if scope not in _KNOWN:
         raise UsageError(f"{where}: unknown scope {scope!r}", fix=suggest(scope, _KNOWN))
-    name, signal = _text(row, "name", where), _text(row, "signal", where)
-    _check_signal(signal, cast(Scope, scope), where)
+    name, column = _text(row, "name", where), "column" in row
+    signal = _text(row, "column" if column else "signal", where)
+    if column:
+        _check_column(row, scope, where)
+    else:
+        _check_signal(signal, cast(Scope, scope), where)
     if ("min" in row) == ("max" in row):
         has = "both min and max" if "min" in row else "neither min nor max"
         raise UsageError(f"{where} has {has}", fix="give each rule exactly one; two bounds are two rules")
@@ -230,7 +238,18 @@ def _read_rule(row: object, table: str, where: str) -> Rule:
         scope=cast(Scope, scope),
         source=_text(row, "source", where, ""),
         languages=_languages(row, where),
+        column=column,
     )
+
+
+def _check_column(row: Mapping[str, Any], scope: str, where: str) -> None:
+    if "signal" in row:
+        raise UsageError(f"{where} has both signal and column", fix="give each rule exactly one")
+    if scope != "document":
+        raise UsageError(f"{where}: a column is of documents, not of a {scope}", fix="leave scope out")
+    if row["column"] in SIGNALS:
+        fix = f'say signal = "{row["column"]}"'
+        raise UsageError(f"{where}: {row['column']!r} is a signal, which is measured anew", fix=fix)
 
 
 def _check_signal(signal: str, scope: Scope, where: str) -> None:

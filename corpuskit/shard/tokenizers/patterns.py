@@ -1,7 +1,7 @@
 r"""Where byte-level BPE cuts a text into words: known regular expressions, written so that none overflows.
 
-All end in `\s+(?!\S)|\s+`, which keeps one place on a stack for each character of white space: a run of
-300,000 of them, as pages have, ends the encoder. `_SPACES` takes the same characters a thousand at a time.
+All end in `\s+(?!\S)|\s+`, which keeps a place on a stack for each character of white space: a run of a
+million ends the encoder. `_SPACES` takes the same characters a thousand at a time.
 """
 
 from __future__ import annotations
