@@ -82,6 +82,7 @@ class Transformer:
 
         Raises:
             DoesNotFit: One text alone is too much for the memory of the device.
+        InputError: The model gives infinity, or no number, for a text.
         """
         batches = batching.plan(pieces.lengths, self._budget)
         vectors = np.empty((len(pieces.lengths), self.width), np.float32)
@@ -90,6 +91,10 @@ class Transformer:
         on_gpu = self._device.type != "cpu"
         found = self._queued(pieces, batches) if on_gpu else self._spread(pieces, batches)
         vectors[np.concatenate(batches)] = found.numpy()
+        if not np.isfinite(vectors).all():
+            dtype = next(self._model.parameters()).dtype
+            what = f"the model makes vectors that are no numbers, computing with {dtype}"
+            raise InputError(what, fix="--dtype float32; or get the model again")
         return pieces.joined(vectors, self._making.normalize)
 
     def _queued(self, pieces: Pieces, batches: list[Rows]) -> torch.Tensor:
