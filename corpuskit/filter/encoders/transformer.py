@@ -46,11 +46,12 @@ class Transformer:
         self.prepare = tokenise
         self.digest = version
         self.threads = 1
-        self._model, self._making = model, making
+        self._making = making
         config: Any = model.config
         self.width = int(config.hidden_size)
         self._padding = int(getattr(config, "pad_token_id", None) or 0)
-        self._device = next(model.parameters()).device
+        weights = next(model.parameters())
+        self._device, self._dtype = weights.device, weights.dtype
         self._budget = encoding.tokens_at_once(self._device.type)
         self._fits = self._budget
         self._run: Any = torch.compile(model, dynamic=True) if encoding.compile else model
@@ -82,7 +83,7 @@ class Transformer:
 
         Raises:
             DoesNotFit: One text alone is too much for the memory of the device.
-        InputError: The model gives infinity, or no number, for a text.
+            InputError: The model gives infinity, or no number, for a text.
         """
         batches = batching.plan(pieces.lengths, self._budget)
         vectors = np.empty((len(pieces.lengths), self.width), np.float32)
@@ -92,8 +93,7 @@ class Transformer:
         found = self._queued(pieces, batches) if on_gpu else self._spread(pieces, batches)
         vectors[np.concatenate(batches)] = found.numpy()
         if not np.isfinite(vectors).all():
-            dtype = next(self._model.parameters()).dtype
-            what = f"the model makes vectors that are no numbers, computing with {dtype}"
+            what = f"the model gives vectors that are no numbers, where it computes with {self._dtype}"
             raise InputError(what, fix="--dtype float32; or get the model again")
         return pieces.joined(vectors, self._making.normalize)
 
