@@ -11,12 +11,16 @@ __all__ = [
     "BATCH_BYTES",
     "IMAGE",
     "IMAGES",
+    "IMAGE_VECTORS",
     "REJECT",
     "SCHEMA",
     "document_id",
     "empty_rejects",
     "reject_rows",
 ]
+
+IMAGE_VECTORS = "image_embedding"
+"""The column of the vectors of documents' images."""
 
 BATCH_BYTES = 16 << 20
 """A batch holds at most this many bytes of text, or one document."""

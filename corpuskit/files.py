@@ -14,7 +14,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from corpuskit.errors import InputError, TryLater
 
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TEMPORARY",
-    "abort",
+    "Leftovers",
+    "clean",
     "commit",
     "create",
     "entries",
@@ -40,7 +41,6 @@ __all__ = [
     "scratch",
     "size",
     "sweep_temporary",
-    "unfinished",
     "write_bytes",
 ]
 
@@ -252,20 +252,39 @@ def entries(folder: str, pattern: str) -> list[str]:
     return sorted(f"{protocol}://{str(path).split('://', 1)[-1].lstrip('/')}" for path in found)
 
 
-def unfinished(folder: str) -> dict[str, str]:
-    """List uploads below an s3:// URL that were begun and never ended, which cost money unseen: id to key."""
+class Leftovers(NamedTuple):
+    """What killed runs left behind: the keys of uploads that never ended, and temporary files."""
+
+    uploads: tuple[str, ...]
+    files: tuple[str, ...]
+
+
+def clean(folder: str, *, dry_run: bool = False) -> Leftovers:
+    """Remove what killed runs left in a target, or only list it.
+
+    An upload to S3 that was cut off is in no listing of the bucket, and is paid for until it is aborted.
+
+    Raises:
+        TryLater: A run is writing there.
+    """
+    with lock(folder) if exists(folder) else contextlib.nullcontext():
+        uploads = _unfinished(folder) if folder.startswith("s3://") else {}
+        stray = [] if is_url(folder) else entries(folder, f"**/{TEMPORARY}*")
+        if not dry_run:
+            bucket = folder.split("://", 1)[-1].partition("/")[0]
+            for upload, key in uploads.items():
+                _remote(folder).call_s3("abort_multipart_upload", Bucket=bucket, Key=key, UploadId=upload)
+            for path in stray:
+                remove(path)
+    return Leftovers(tuple(sorted(uploads.values())), tuple(stray))
+
+
+def _unfinished(folder: str) -> dict[str, str]:
+    """List uploads below an s3:// URL that were begun and never ended: id to key."""
     bucket, _, prefix = folder.split("://", 1)[-1].partition("/")
-    if not folder.startswith("s3://"):
-        return {}
     found = _remote(folder).list_multipart_uploads(bucket)
     inside = f"{prefix.rstrip('/')}/" if prefix else ""
     return {one["UploadId"]: one["Key"] for one in found if one["Key"].startswith(inside)}
-
-
-def abort(folder: str, upload: str, key: str) -> None:
-    """Give up an upload that `unfinished` lists."""
-    bucket = folder.split("://", 1)[-1].partition("/")[0]
-    _remote(folder).call_s3("abort_multipart_upload", Bucket=bucket, Key=key, UploadId=upload)
 
 
 def remove(path: str) -> None:

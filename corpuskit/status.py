@@ -106,9 +106,9 @@ def _passes(folder: Path) -> Iterator[Pass]:
 
 def _pass(folder: Path) -> Pass:
     plan = _read(folder / "plan.json") or {}
-    markers = [path for path in folder.glob("done/*.json") if (_read(path) or {}).get("stages")]
-    told = [marker for path in markers if (marker := _read(path))]
-    times = sorted(path.stat().st_mtime for path in markers if path.exists())
+    found = [(_read(path), _written(path)) for path in folder.glob("done/*.json")]
+    told = [marker for marker, _ in found if marker and marker.get("stages")]
+    times = sorted(written for _, written in found if written is not None)
     tasks = plan.get("tasks")
     finished = (folder / "manifest.json").exists()
     if tasks is None and (last := _last_plan(folder)):
@@ -141,8 +141,16 @@ def _read(path: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
+def _written(path: Path) -> float | None:
+    """Say when a file was written; null where it is gone."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return None
+
+
 def _held(folder: Path) -> bool:
-    """Say whether a process holds the lock of a folder, or of its steps; the look itself lasts no time."""
+    """Say whether a process holds the lock of a folder, or of its steps: by taking it for an instant."""
     for place in (folder / "steps", folder):
         if (place / ".lock").exists():
             try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -122,15 +121,13 @@ class Running:
         """Take them from a command line.
 
         Raises:
-            UsageError: The engine is not installed, or options contradict each other.
+            UsageError: Options contradict each other.
         """
         if ctx.params["dry_run"] and ctx.params["force"]:
             raise UsageError(
                 "--dry-run and --force are given together",
                 fix="leave --force out: the dry run says what stands in the way",
             )
-        if ctx.params["engine"] == "ray" and importlib.util.find_spec("ray") is None:
-            raise UsageError("ray is not installed", fix="pip install 'corpuskit[ray]'")
         return cls(**{field.name: ctx.params[field.name] for field in dataclasses.fields(cls)})
 
     def watch(self) -> progress.Watch:

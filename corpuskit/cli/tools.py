@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any
 
 import click
@@ -56,21 +55,14 @@ def _status(folder: str, as_json: bool, **_: Any) -> None:
 def _clean(folder: str, dry_run: bool, as_json: bool, **_: Any) -> None:
     from corpuskit import files
 
-    with files.lock(folder) if files.exists(folder) else contextlib.nullcontext():
-        found = files.unfinished(folder)
-        stray = [] if files.is_url(folder) else files.entries(folder, f"**/{files.TEMPORARY}*")
-        if not dry_run:
-            for upload, key in found.items():
-                files.abort(folder, upload, key)
-            for path in stray:
-                files.remove(path)
+    found = files.clean(folder, dry_run=dry_run)
     if as_json:
-        progress.print_json({"uploads": sorted(found.values()), "files": stray, "removed": not dry_run})
+        progress.print_json({**found._asdict(), "removed": not dry_run})
         return
-    for name in [*sorted(found.values()), *stray]:
+    for name in (*found.uploads, *found.files):
         click.echo(name)
     done = "to remove" if dry_run else "removed"
-    click.echo(f"{len(found)} unfinished uploads and {len(stray)} temporary files {done}")
+    click.echo(f"{len(found.uploads)} unfinished uploads and {len(found.files)} temporary files {done}")
 
 
 def _explain(dataset: str, document: str, as_json: bool, **_: Any) -> None:

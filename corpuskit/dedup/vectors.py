@@ -13,12 +13,13 @@ import pyarrow as pa
 from corpuskit import settings
 from corpuskit.dataset import Dataset
 from corpuskit.dedup.numbering import numbered_tasks
+from corpuskit.document import IMAGE_VECTORS
 from corpuskit.errors import InputError, UsageError
 from corpuskit.kernels.cosine import Vectors, unit_vectors
 from corpuskit.kernels.utf8 import readonly
 from corpuskit.stage import Task
 
-__all__ = ["Directions", "as_column", "directions", "matrix", "vector_field", "vector_tasks"]
+__all__ = ["Directions", "as_column", "directions", "is_vector", "matrix", "vector_field", "vector_tasks"]
 
 Numbers = npt.NDArray[np.int64]
 
@@ -108,7 +109,7 @@ def _check(paths: Sequence[str], columns: Sequence[str]) -> None:
     others: set[str] = set()
     for path in paths:
         schema = Dataset(path).schema
-        vectors = {field.name: field.type.list_size for field in schema if _is_vector(field.type)}
+        vectors = {field.name: field.type.list_size for field in schema if is_vector(field.type)}
         others |= set(vectors)
         for name in (name for name in columns if name in schema.names and name not in vectors):
             what = f"{path}: the column {name} is {schema.field(name).type}, and no vector"
@@ -146,12 +147,17 @@ def _models(told: Mapping[str, Any], columns: Sequence[str]) -> Iterator[str]:
         yield from _models({"stages": [], "inputs": [], **source}, columns)
     for stage in told["stages"]:
         if stage["name"] == "filter.embed":
-            made = [stage["settings"]["column"]] + ["image_embedding"] * bool(stage["settings"].get("images"))
+            made = [stage["settings"]["column"]] + [IMAGE_VECTORS] * bool(stage["settings"].get("images"))
             if set(made) & set(columns):
                 yield stage["content"]["model"]
 
 
-def _is_vector(kind: pa.DataType) -> bool:
+def is_vector(kind: pa.DataType) -> bool:
+    """Say whether a column's type is that of vectors.
+
+    >>> is_vector(pa.list_(pa.float16(), 2)), is_vector(pa.list_(pa.float16()))
+    (True, False)
+    """
     return bool(
         pa.types.is_fixed_size_list(kind) and pa.types.is_floating(kind.value_type) and kind.list_size
     )

@@ -60,9 +60,8 @@ def connected(address: str) -> Iterator[Any]:
         raise UsageError("ray is not installed", fix="pip install 'corpuskit[ray]'") from None
     ours = not ray.is_initialized()
     if ours:
-        here: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
-        if address == "local":
-            here["_node_ip_address"] = "127.0.0.1"
+        alone = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+        here: dict[str, Any] = alone if address == "local" else {}
         try:
             ray.init(address=_full(address), log_to_driver=False, logging_level=logging.ERROR, **here)
         except (ConnectionError, RuntimeError, ValueError) as error:
@@ -100,7 +99,7 @@ class _Hand:
         self._cpus = int(options.workers or cluster.get("CPU", 1))
         gpus = 1 if cluster.get("GPU") and any(stage.on_gpu() for stage in job.stages) else 0
         self._remote = ray.remote(
-            num_cpus=1, num_gpus=gpus, max_retries=NODE_STRIKES, retry_exceptions=False, max_calls=0
+            num_cpus=1, num_gpus=gpus, max_retries=NODE_STRIKES, retry_exceptions=False
         )(_perform)
         self._job_bytes = ray.put(pickle.dumps((job, options.task_seconds)))
 

@@ -125,7 +125,7 @@ def perform_one(run: str, index: int) -> None:
         raise InputError(f"{path} is damaged: {error}", fix="run the driver again") from None
     if key != task.key(stages):
         raise InputError(f"{path} is of another version of corpuskit", fix="install the driver's version")
-    if number not in Target(run).standing(["" for _ in range(number)] + [key]):
+    if not Target(run).stands(number, key):
         local.perform_all(
             local.Job(stages, run, stages[0].name), [(number, key, task)], 1, Options(workers=1)
         )

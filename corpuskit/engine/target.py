@@ -157,11 +157,12 @@ class Target:
 
     def standing(self, keys: list[str], *, verify: bool = False) -> set[int]:
         """Number the tasks whose output stands whole; a damaged marker or part counts as not done."""
-        return {
-            number
-            for number, key in enumerate(keys)
-            if (marker := self._marker(number)) and marker["key"] == key and self._whole(marker, verify)
-        }
+        return {number for number, key in enumerate(keys) if self.stands(number, key, verify=verify)}
+
+    def stands(self, number: int, key: str, *, verify: bool = False) -> bool:
+        """Say whether the output of one task stands whole."""
+        marker = self._marker(number)
+        return marker is not None and marker["key"] == key and self._whole(marker, verify)
 
     def _markers(self) -> Iterator[dict[str, Any]]:
         """Read the markers that stand."""

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from corpuskit import files
 from corpuskit.dataset import Dataset, read_batches
+from corpuskit.document import IMAGE_VECTORS
 from corpuskit.errors import UsageError
 from corpuskit.filter import heads as scoring
 from corpuskit.filter import imagevectors
@@ -24,7 +25,6 @@ from corpuskit.stage import Split, Stage, Task
 
 __all__ = ["Embed"]
 
-IMAGE_COLUMN = "image_embedding"
 _NUMBERS = {"float16": pa.float16(), "float32": pa.float32()}
 
 
@@ -50,7 +50,6 @@ class Embed(Encoding, Stage):
         "columns that small networks make of the vectors, as NAME=PATH: aesthetic=head.safetensors",
         content=False,  # the digest covers what the heads are, not where they lie
     )
-
     threads: int | None = setting(
         None, "on the CPU: cores that a worker computes on; absent: those that the parts leave", content=False
     )
@@ -64,7 +63,7 @@ class Embed(Encoding, Stage):
     def __post_init__(self) -> None:
         """Check the settings that need no model."""
         super().__post_init__()
-        scoring.parse(self.heads, (self.column, IMAGE_COLUMN, "clip_score"))
+        scoring.parse(self.heads, (self.column, IMAGE_VECTORS, "clip_score"))
 
     def recounts(self, dataset: Dataset) -> tuple[str, ...]:
         """Say how much of what went through the model was padding."""
@@ -101,7 +100,7 @@ class Embed(Encoding, Stage):
         column = pa.list_(_NUMBERS[self.vectors], made.width)
         added = [pa.field(self.column, column)] if "text" in made.modalities else []
         if self.images:
-            added.append(pa.field(IMAGE_COLUMN, column))
+            added.append(pa.field(IMAGE_VECTORS, column))
         scores = (["clip_score"] if self.clip_score else []) + list(scoring.parse(self.heads))
         added += [pa.field(name, pa.float32()) for name in scores]
         self._check(schema, made, [field.name for field in added])

@@ -9,7 +9,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from corpuskit.dedup.vectors import is_vector, matrix
 from corpuskit.errors import InputError, UsageError
+from corpuskit.kernels.cosine import unit_vectors
 
 __all__ = ["CLUSTERS", "Vectors", "centres", "nearest", "read_vectors", "vector_column", "vendi_score"]
 
@@ -26,7 +28,7 @@ def vector_column(path: str, schema: pa.Schema, name: str | None) -> str | None:
         UsageError: There are several, and none is named.
         InputError: The column named is not there, or not one of vectors.
     """
-    found = [field.name for field in schema if _is_vector(field.type)]
+    found = [field.name for field in schema if is_vector(field.type)]
     if name is None and len(found) > 1:
         raise UsageError(
             f"{path} has several columns of vectors: {', '.join(found)}", fix=f"choose: --vectors {found[0]}"
@@ -39,10 +41,6 @@ def vector_column(path: str, schema: pa.Schema, name: str | None) -> str | None:
     return name
 
 
-def _is_vector(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_fixed_size_list(kind) and pa.types.is_floating(kind.value_type))
-
-
 def read_vectors(
     column: pa.FixedSizeListArray, rows: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.bool_], Vectors]:
@@ -51,15 +49,11 @@ def read_vectors(
     A null vector has none, nor has one of zeros or with a number that is not finite.
     """
     taken = column.take(pa.array(rows))
-    valid = np.asarray(pc.is_valid(taken))
-    vectors = np.zeros((len(rows), column.type.list_size), np.float64)
-    flat = taken.filter(pa.array(valid)).flatten().to_numpy(zero_copy_only=False)
-    vectors[valid] = flat.astype(np.float64).reshape(-1, column.type.list_size)
-    largest = np.abs(vectors).max(axis=1, initial=0.0)
-    there = valid & np.isfinite(largest) & (largest > 0)
-    vectors[~there] = 1.0
-    vectors /= np.abs(vectors).max(axis=1, keepdims=True)  # first, so that no square is too small or large
-    return there, (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    valid = pc.is_valid(taken)
+    values = np.zeros((len(rows), column.type.list_size), np.float32)
+    values[np.asarray(valid)] = matrix(taken.filter(valid))
+    units = np.empty_like(values)
+    return unit_vectors(values, units), units
 
 
 def vendi_score(vectors: Vectors) -> float | None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -15,17 +13,19 @@ import numpy.typing as npt
 
 from corpuskit import __version__, files, settings
 from corpuskit.dataset import Dataset
-from corpuskit.errors import InputError, TargetError, UsageError
+from corpuskit.errors import InputError, UsageError
 from corpuskit.filter.qualitymodel import DESCRIPTION, HashedWeights, TermFrequency, write
 from corpuskit.settings import setting
 from corpuskit.train.card import card, summary
 from corpuskit.train.examples import CALIBRATE, TEST, TRAIN, Examples, overlaps, read
+from corpuskit.train.standing import standing
 
 __all__ = ["QualityTraining", "Trained", "train_quality"]
 
 _STEPS = 1000
 _TOLERANCE: Mapping[TermFrequency, float] = {"raw": 1e-4, "relative": 1e-8}
 """Up to which slope the loss counts as level: along a share it rises as much less as texts are long."""
+_MEASURED = ("documents", "test", "leakage", "steps", "converged")
 _NAMES = {"settings": "settings", "positive": "positives", "negative": "negatives"}
 
 Floats = npt.NDArray[np.float64]
@@ -108,8 +108,8 @@ def train_quality(
         "positive": _describe(positives),
         "negative": _describe(negatives),
     }
-    if not force and (told := _standing(model, asked)) is not None:
-        return Trained(model, told)
+    if not force and (stands := standing(model, DESCRIPTION, "quality model", asked, _NAMES)) is not None:
+        return Trained(model, {key: stands.get(key) for key in ("corpuskit", *asked, *_MEASURED)})
     examples = read(positives, negatives, training.sample, training.seed, training.term_frequency)
     weights, steps = _fit(examples, training)
     calibrated = _calibrate(weights, examples)
@@ -132,30 +132,6 @@ def _describe(paths: Sequence[str]) -> list[dict[str, Any]]:
         {"name": files.file_name(each.path), "rows": each.rows, "sha256": each.sha256} for each in datasets
     ]
     return sorted(found, key=lambda one: (one["name"], one["sha256"]))
-
-
-def _standing(model: str, asked: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return what is told of a model that was trained just so; null where nothing is there.
-
-    Raises:
-        TargetError: The folder holds something else.
-    """
-    fix = "choose another folder, or replace it with --force"
-    try:
-        told = json.loads(files.read_bytes(files.join(model, DESCRIPTION)))
-    except NotADirectoryError:
-        raise TargetError(f"the target {model!r} is a file", fix="choose another") from None
-    except FileNotFoundError:
-        if not files.is_url(model) and Path(model).is_dir() and any(Path(model).iterdir()):
-            raise TargetError(f"{model} holds something that is no quality model", fix=fix) from None
-        return None
-    except ValueError:
-        raise TargetError(f"{model}/{DESCRIPTION} is damaged", fix=fix) from None
-    for key, value in asked.items():
-        if not isinstance(told, dict) or told.get(key) != value:
-            raise TargetError(f"{model} was trained with other {_NAMES[key]}", fix=fix)
-    keys = ("corpuskit", *asked, "documents", "test", "leakage", "steps", "converged")
-    return {key: told.get(key) for key in keys}
 
 
 def _fit(examples: Examples, training: QualityTraining) -> tuple[HashedWeights, int]:

@@ -7,7 +7,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow.compute as pc
@@ -19,6 +18,7 @@ from corpuskit.shard.tokenizers import Tokenizer, bpe, wordpiece
 from corpuskit.shard.tokenizers.alphabet import to_bytes
 from corpuskit.train import vocabulary
 from corpuskit.train.corpora import Corpora
+from corpuskit.train.standing import FIX, standing
 
 __all__ = ["TokenizerTraining", "TrainedTokenizer", "train_tokenizer"]
 
@@ -138,8 +138,9 @@ def train_tokenizer(
         "settings": settings.to_mapping(training) | {"special": list(training.tokens)},
         "corpora": documents.describe(),
     }
-    if not force and (told := _standing(target, asked)) is not None:
-        return TrainedTokenizer(target, told)
+    if not force and (stands := standing(target, DESCRIPTION, "tokenizer of ours", asked)) is not None:
+        _check_files(target, stands)
+        return TrainedTokenizer(target, stands)
     description = _learn(documents, training)
     written = _forms(description, training)
     tokenizer = bpe.from_json(description, target, _digest(written["tokenizer.json"]))
@@ -160,31 +161,12 @@ def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _standing(target: str, asked: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return what is told of a vocabulary that was learnt just so; null where nothing is there.
-
-    Raises:
-        TargetError: The folder holds something else.
-    """
-    fix = "choose another folder, or replace it with --force"
-    try:
-        told = json.loads(files.read_bytes(files.join(target, DESCRIPTION)))
-    except NotADirectoryError:
-        raise TargetError(f"the target {target!r} is a file", fix="choose another") from None
-    except FileNotFoundError:
-        if not files.is_url(target) and Path(target).is_dir() and any(Path(target).iterdir()):
-            raise TargetError(f"{target} holds something that is no tokenizer of ours", fix=fix) from None
-        return None
-    except ValueError:
-        raise TargetError(f"{target}/{DESCRIPTION} is damaged", fix=fix) from None
-    for key, value in asked.items():
-        if not isinstance(told, dict) or told.get(key) != value:
-            raise TargetError(f"{target} was trained with other {key}", fix=fix)
+def _check_files(target: str, told: Mapping[str, Any]) -> None:
+    """Raise TargetError where a file of a vocabulary is missing or was changed."""
     for name, sha256 in told["files"].items():
         path = files.join(target, name)
         if not files.exists(path) or _digest(files.read_bytes(path)) != sha256:
-            raise TargetError(f"{path} is missing or was changed", fix=fix)
-    return dict(told)
+            raise TargetError(f"{path} is missing or was changed", fix=FIX)
 
 
 def _learn(documents: Corpora, training: TokenizerTraining) -> dict[str, Any]:

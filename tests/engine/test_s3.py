@@ -81,13 +81,13 @@ def test_clean_aborts_uploads_that_never_ended(store: tuple[Proxy, Any]) -> None
     _, fs = store
     for key in ("run/part-1", "run/part-2", "elsewhere/part"):
         fs.call_s3("create_multipart_upload", Bucket="bucket", Key=key)
-    assert sorted(files.unfinished("s3://bucket/run").values()) == ["run/part-1", "run/part-2"]
+    assert files.clean("s3://bucket/run", dry_run=True).uploads == ("run/part-1", "run/part-2")
     listed = CliRunner().invoke(command, ["clean", "s3://bucket/run", "-n"], standalone_mode=False)
     assert listed.stdout.splitlines()[-1] == "2 unfinished uploads and 0 temporary files to remove"
-    assert len(files.unfinished("s3://bucket/run")) == 2
+    assert len(files.clean("s3://bucket/run", dry_run=True).uploads) == 2
     CliRunner().invoke(command, ["clean", "s3://bucket/run"], standalone_mode=False)
-    assert files.unfinished("s3://bucket/run") == {}
-    assert list(files.unfinished("s3://bucket").values()) == ["elsewhere/part"]
+    assert files.clean("s3://bucket/run").uploads == ()
+    assert files.clean("s3://bucket", dry_run=True).uploads == ("elsewhere/part",)
 
 
 def test_clean_sweeps_a_folder(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
-"""What the layouts mds and litdata share: a folder a split, and an index of its shards."""
+"""What the layouts mds and litdata share: int32 tokens in a folder a split, and an index of its shards."""
 
 from __future__ import annotations
 
+import abc
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,11 +11,34 @@ import numpy as np
 
 from corpuskit import files, settings
 from corpuskit.dataset import Dataset
-from corpuskit.shard.tokenfiles.layout import TRAIN, VAL, Lengths, TokenArray
+from corpuskit.shard.tokenfiles.layout import TRAIN, VAL, Layout, Lengths, TokenArray
 
-__all__ = ["documents", "write_indexes"]
+__all__ = ["Packaged", "documents", "write_indexes"]
 
 _INDEX = "index.json"
+
+
+class Packaged(Layout):
+    """A layout that its own package writes, with a shard in memory while its documents are gathered."""
+
+    tokens = 1 << 24  # 64 MiB
+    most = 1 << 29  # the packages' offsets are 32 bits wide
+
+    def dtype(self, vocabulary: int) -> np.dtype[Any]:
+        """Return int32."""
+        return np.dtype("<i4")
+
+    @abc.abstractmethod
+    def package(self) -> Any:  # noqa: ANN401 - parts of a package that may be missing
+        """Import the package.
+
+        Raises:
+            UsageError: It is missing, or cannot be imported.
+        """
+
+    def check(self) -> None:
+        """Import the package, or say why that fails."""
+        self.package()
 
 
 def documents(tokens: TokenArray, lengths: Lengths) -> Iterator[TokenArray]:

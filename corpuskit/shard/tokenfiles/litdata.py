@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 
 from corpuskit.dataset import Dataset
-from corpuskit.shard.tokenfiles.indexes import documents, write_indexes
+from corpuskit.shard.tokenfiles.indexes import Packaged, documents, write_indexes
 from corpuskit.shard.tokenfiles.layout import (
-    Layout,
     Lengths,
     Shard,
     TokenArray,
@@ -25,19 +24,12 @@ from corpuskit.shard.tokenfiles.layout import (
 __all__ = ["LitData"]
 
 
-class LitData(Layout):
+class LitData(Packaged):
     """A folder a split, for `TokensLoader`, which cuts it into blocks: int32 tokens, as LitGPT writes them.
 
     A chunk is held in memory while its documents are gathered: that is how the package writes. Deviation: the
     index's `updated_at` is a digest of the chunks, not the time, so the same documents give the same bytes.
     """
-
-    tokens = 1 << 24  # 64 MiB
-    most = 1 << 29  # the package's offsets are 32 bits wide
-
-    def dtype(self, vocabulary: int) -> np.dtype[Any]:
-        """Return int32."""
-        return np.dtype("<i4")
 
     def names(self, shard: Shard) -> tuple[str, ...]:
         """Name the chunk and its entry for the index."""
@@ -48,13 +40,9 @@ class LitData(Layout):
         """Begin a chunk."""
         return _Chunk(paths[0], paths[1], Path(self.names(shard)[0]).name)
 
-    def check(self) -> None:
-        """Import the package.
-
-        Raises:
-            UsageError: It is missing, or cannot be imported.
-        """
-        _package()
+    def package(self) -> Any:  # noqa: ANN401 - parts of a package that may be missing
+        """Import the package."""
+        return _package()
 
     def finish(self, dataset: Dataset) -> None:
         """Write index.json of each split."""

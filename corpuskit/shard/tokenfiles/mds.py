@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 
 from corpuskit.dataset import Dataset
-from corpuskit.shard.tokenfiles.indexes import documents, write_indexes
+from corpuskit.shard.tokenfiles.indexes import Packaged, documents, write_indexes
 from corpuskit.shard.tokenfiles.layout import (
-    Layout,
     Lengths,
     Shard,
     TokenArray,
@@ -25,19 +24,13 @@ from corpuskit.shard.tokenfiles.layout import (
 __all__ = ["Mds"]
 
 
-class Mds(Layout):
+class Mds(Packaged):
     """A folder a split, a document a sample: `tokens` as ndarray:int32, as LLM Foundry writes them.
 
     A shard is held in memory while its samples are gathered: that is how the package writes.
     """
 
     samples = True
-    tokens = 1 << 24  # 64 MiB, the package's own limit
-    most = 1 << 29  # the package's offsets are 32 bits wide
-
-    def dtype(self, vocabulary: int) -> np.dtype[Any]:
-        """Return int32."""
-        return np.dtype("<i4")
 
     def names(self, shard: Shard) -> tuple[str, ...]:
         """Name the shard and its entry for the index."""
@@ -48,13 +41,9 @@ class Mds(Layout):
         """Begin a shard."""
         return _Samples(paths[0], paths[1], Path(self.names(shard)[0]).name)
 
-    def check(self) -> None:
-        """Import the package.
-
-        Raises:
-            UsageError: It is missing, or cannot be imported.
-        """
-        _writer()
+    def package(self) -> Any:  # noqa: ANN401 - parts of a package that may be missing
+        """Import the package."""
+        return _writer()
 
     def finish(self, dataset: Dataset) -> None:
         """Write index.json of each split."""
